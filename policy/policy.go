@@ -49,6 +49,11 @@ type Query struct {
 	Port   uint16 // as the client named it, or the scheme's default
 	Path   string // the raw path as it stood on the wire, without the query; "" for Connect
 	At     time.Time
+
+	// MayAsk says that the client has not been asked who it is yet and can
+	// be: a rule that depends on that is answered with NeedIdentity. When
+	// false, an identity that is missing is one that does not match.
+	MayAsk bool
 }
 
 // A Reason says why a Decision came out as it did. Every Reason but ByRule
@@ -75,63 +80,6 @@ type Decision struct {
 	Generation uint64 // Policy.Generation of the policy that was asked
 	Port       uint16 // port to connect to at the origin; 0 when denied
 	Path       string // canonical path, when a rule looked at the path: send this one; else ""
-}
-
-// A Rule is one entry of the policy file's rules. It is immutable once loaded.
-type Rule struct {
-	Name   string
-	Line   int // in the policy file, from 1
-	Modes  []Mode
-	Origin *Origin // nil: system roots and defaults
-
-	Tunnel        TunnelOptions
-	Deny          DenyOptions
-	RedirectPlain bool // plain_http: redirect
-	Log           LogLevel
-	AllowPrivate  bool
-
-	// matching: unexported fields follow
-}
-
-// TunnelOptions are a rule's tunnel: section. The zero value is the strictest.
-type TunnelOptions struct {
-	AnySNI      bool          // sni: any; otherwise the SNI must equal the CONNECT host
-	OptionalTLS bool          // tls: optional; otherwise a payload that is not TLS is cut
-	ALPN        []string      // empty: any
-	Idle        time.Duration // 0: the gateway's default
-	MaxDuration time.Duration // 0: none
-	MaxBytes    int64         // both directions together; 0: none
-}
-
-// DenyOptions are a rule's deny: section.
-type DenyOptions struct {
-	Status  int    // 0: 403
-	Message string // for the client; "{rule}" stands for the rule's name
-}
-
-// A LogLevel is how much of a request the access log keeps.
-type LogLevel uint8
-
-const (
-	LogMeta LogLevel = iota // the default: no query string
-	LogNone
-	LogFull // with the query string
-)
-
-// An Origin is a trust profile: how a rule's origins are verified and met.
-type Origin struct {
-	Name       string
-	Roots      []string   // PEM files; empty: the system's roots
-	Pins       [][32]byte // SHA-256 of SubjectPublicKeyInfo; empty: none
-	MinTLS     uint16     // tls.VersionTLS12 (also when 0) or tls.VersionTLS13
-	ALPN       []string   // empty: http/1.1
-	Port       uint16     // 0: as asked
-	SNI        string     // sent and verified instead of the host asked for; "": the host
-	ClientCert *ClientCert
-}
-
-// A ClientCert names the certificate the gateway shows an origin.
-type ClientCert struct {
-	Cert, Key string // PEM files
-	Secret    string // or the name of a secret
+	Hidden     *Rule  // with Blind: the tunnel rule that would hide the request from Rule
+	Audited    *Rule  // the first rule with audit: true that would have decided; nil when none
 }

@@ -1,0 +1,71 @@
+// Copyright 2026 The sallyport authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package policy
+
+import (
+	"net/netip"
+	"time"
+)
+
+// A Rule is one entry of the policy file's rules. It is immutable once loaded.
+type Rule struct {
+	Name   string
+	Line   int // in the policy file, from 1
+	Modes  []Mode
+	Origin *Origin // nil: system roots and defaults
+
+	Tunnel        TunnelOptions
+	Deny          DenyOptions
+	RedirectPlain bool // plain_http: redirect
+	Log           LogLevel
+	AllowPrivate  bool
+	Audit         bool // counted and logged only; evaluation goes on
+
+	// what the address guard makes of it, see guard
+	named, closed []netip.Prefix
+	permitKey     string
+}
+
+// TunnelOptions are a rule's tunnel: section. The zero value is the strictest.
+type TunnelOptions struct {
+	AnySNI      bool          // sni: any; otherwise the SNI must equal the CONNECT host
+	OptionalTLS bool          // tls: optional; otherwise a payload that is not TLS is cut
+	ALPN        []string      // empty: any
+	Idle        time.Duration // 0: the gateway's default
+	MaxDuration time.Duration // 0: none
+	MaxBytes    int64         // both directions together; 0: none
+}
+
+// DenyOptions are a rule's deny: section.
+type DenyOptions struct {
+	Status  int    // 0: 403
+	Message string // for the client; "{rule}" stands for the rule's name
+}
+
+// A LogLevel is how much of a request the access log keeps.
+type LogLevel uint8
+
+const (
+	LogMeta LogLevel = iota // the default: no query string
+	LogNone
+	LogFull // with the query string
+)
+
+// An Origin is a trust profile: how a rule's origins are verified and met.
+type Origin struct {
+	Name       string
+	Roots      []string   // PEM files; empty: the system's roots
+	Pins       [][32]byte // SHA-256 of SubjectPublicKeyInfo; empty: none
+	MinTLS     uint16     // tls.VersionTLS12 (also when 0) or tls.VersionTLS13
+	ALPN       []string   // empty: http/1.1
+	Port       uint16     // 0: as asked
+	SNI        string     // sent and verified instead of the host asked for; "": the host
+	ClientCert *ClientCert
+}
+
+// A ClientCert names the certificate the gateway shows an origin.
+type ClientCert struct {
+	Cert, Key string // PEM files
+	Secret    string // or the name of a secret
+}
