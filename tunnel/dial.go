@@ -1,0 +1,204 @@
+// Copyright 2026 The sallyport authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package tunnel
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/http/httptrace"
+	"net/netip"
+	"strconv"
+	"strings"
+	"sync"
+	"syscall"
+	"time"
+)
+
+// A Dialer opens connections to origins. The zero Dialer reaches nothing and
+// looks up nothing. A Dialer may be used by many goroutines at once and must
+// not be changed after its first use.
+type Dialer struct {
+	// Permit is asked with the very address about to be connected to: unmapped
+	// (never ::ffff:10.0.0.1) and without zone, so that prefixes match it. It is
+	// called between socket(2) and connect(2), once for each address tried,
+	// possibly at the same time from two goroutines. An error refuses the
+	// address; nil instead of a function refuses everything.
+	Permit func(netip.AddrPort) error
+
+	// Resolver looks names up. Nil is the system's configuration read by Go's
+	// own resolver. Its traffic to name servers is not asked about.
+	Resolver *net.Resolver
+
+	// Timeout bounds a whole dial: the lookup and every address tried. Zero or
+	// less is 10 seconds.
+	Timeout time.Duration
+}
+
+const defaultDialTimeout = 10 * time.Second
+
+// A ProhibitedError is the answer for a host of which every address was
+// refused by Permit.
+type ProhibitedError struct {
+	Addr netip.AddrPort // the first refused; the zero value when nothing was looked up
+	Err  error          // Permit's
+}
+
+func (e *ProhibitedError) Error() string {
+	if !e.Addr.IsValid() {
+		return fmt.Sprintf("tunnel: dial prohibited: %v", e.Err)
+	}
+	return fmt.Sprintf("tunnel: dial %s prohibited: %v", e.Addr, e.Err)
+}
+
+func (e *ProhibitedError) Unwrap() error { return e.Err }
+
+var errNoPermit = errors.New("the dialer has no Permit function")
+
+// DialContext connects to addr, a host and a port in decimal; network is tcp,
+// tcp4 or tcp6. A name is looked up once, and always as an absolute one: a
+// search list in resolv.conf would connect to another host than the one the
+// policy was asked about. Its addresses are tried as RFC 8305 describes.
+//
+// If some addresses are refused and others cannot be reached, the error is
+// that of the network; if all are refused it is a *ProhibitedError. The hooks
+// of an httptrace.ClientTrace in ctx are called.
+func (d *Dialer) DialContext(ctx context.Context, network, addr string) (net.Conn, error) {
+	switch network {
+	case "tcp", "tcp4", "tcp6":
+	default:
+		return nil, fmt.Errorf("tunnel: dial %s: the network %q is not TCP", addr, network)
+	}
+	host, port, err := splitAddr(addr)
+	if err != nil {
+		return nil, err
+	}
+	ip, _ := netip.ParseAddr(host)
+	if d.Permit == nil {
+		return nil, &ProhibitedError{Addr: plain(netip.AddrPortFrom(ip, port)), Err: errNoPermit}
+	}
+	if !ip.IsValid() {
+		host = absolute(host)
+	}
+
+	a := attempts{permit: d.Permit}
+	nd := net.Dialer{
+		Timeout:        d.Timeout,
+		Resolver:       cmp.Or(d.Resolver, &goResolver),
+		ControlContext: a.control,
+		// An origin that vanished must not hold a tunnel for the hour that the
+		// idle limit allows: dead after 90 s without an answer.
+		KeepAliveConfig: net.KeepAliveConfig{
+			Enable: true, Idle: 30 * time.Second, Interval: 15 * time.Second, Count: 4,
+		},
+	}
+	if nd.Timeout <= 0 {
+		nd.Timeout = defaultDialTimeout
+	}
+	// MPTCP is Go's wish only for listeners today; say so should that change:
+	// subflows would go to addresses that nobody was asked about.
+	nd.SetMultipathTCP(false)
+
+	if !ip.IsValid() {
+		// net.Dialer reports the error of the first address only.
+		ctx = httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{ConnectDone: a.connectDone})
+	}
+	c, err := nd.DialContext(ctx, network, net.JoinHostPort(host, strconv.Itoa(int(port))))
+	if err != nil {
+		return nil, a.judge(err)
+	}
+	return c, nil
+}
+
+var goResolver = net.Resolver{PreferGo: true}
+
+// splitAddr is stricter than net.SplitHostPort and net.Dial, for which an
+// empty host is this machine and "https" is a port.
+func splitAddr(addr string) (host string, port uint16, err error) {
+	host, p, err := net.SplitHostPort(addr)
+	if err != nil {
+		return "", 0, fmt.Errorf("tunnel: dial: %w", err)
+	}
+	n, err := strconv.ParseUint(p, 10, 16)
+	if err != nil || n == 0 {
+		return "", 0, fmt.Errorf("tunnel: dial %s: the port is not a number from 1 to 65535", addr)
+	}
+	if host == "" || host == "." {
+		return "", 0, fmt.Errorf("tunnel: dial %s: the host is missing", addr)
+	}
+	return host, uint16(n), nil
+}
+
+// absolute returns name such that no resolver completes it (RFC 1034 §3.1).
+func absolute(name string) string {
+	if strings.HasSuffix(name, ".") {
+		return name
+	}
+	return name + "."
+}
+
+// plain returns a as prefixes match it: netip.Prefix.Contains is false for
+// every mapped and every zoned address, which would slip through a ban of
+// 10.0.0.0/8 or fe80::/10.
+func plain(a netip.AddrPort) netip.AddrPort {
+	return netip.AddrPortFrom(a.Addr().Unmap().WithZone(""), a.Port())
+}
+
+// attempts watches the addresses of one dial. RFC 8305 tries two at once.
+type attempts struct {
+	permit func(netip.AddrPort) error
+
+	mu      sync.Mutex
+	refused *ProhibitedError // the first
+	failed  error            // the first permitted address's
+}
+
+// control is called with the address that connect(2) will be given. This is
+// what makes rebinding pointless: there is no second lookup to lie to.
+func (a *attempts) control(_ context.Context, _, address string, _ syscall.RawConn) error {
+	ap, err := netip.ParseAddrPort(address)
+	if err != nil {
+		return &ProhibitedError{Err: fmt.Errorf("unreadable address: %w", err)}
+	}
+	ap = plain(ap)
+	err = a.permit(ap)
+	if err == nil {
+		return nil
+	}
+	p := &ProhibitedError{Addr: ap, Err: err}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.refused == nil {
+		a.refused = p
+	}
+	return p
+}
+
+func (a *attempts) connectDone(_, _ string, err error) {
+	var p *ProhibitedError
+	if err == nil || errors.As(err, &p) {
+		return
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.failed == nil {
+		a.failed = err
+	}
+}
+
+// judge picks the error that says why there is no connection.
+func (a *attempts) judge(err error) error {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	switch {
+	case a.refused == nil:
+		return fmt.Errorf("tunnel: %w", err)
+	case a.failed != nil:
+		return fmt.Errorf("tunnel: %w", a.failed)
+	default:
+		return a.refused
+	}
+}
