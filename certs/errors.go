@@ -1,0 +1,227 @@
+// Copyright 2026 The sallyport authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package certs
+
+import (
+	"bytes"
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+)
+
+// Describe explains, in one line, why TLS to host did not come about and what
+// to do next: for a log or a page shown to an operator. err is what a
+// handshake, or the first use of a connection after it, returned; text that
+// an origin could choose is quoted. It returns "" for nil.
+func Describe(err error, host string) string {
+	if err == nil {
+		return ""
+	}
+	what, next := explain(err)
+	if next == "" {
+		return fmt.Sprintf("%s: %s", printable(host), what)
+	}
+	return fmt.Sprintf("%s: %s: %s", printable(host), what, next)
+}
+
+// explain goes from the certain to the vague.
+func explain(err error) (what, next string) {
+	var (
+		pin     *PinError
+		name    x509.HostnameError
+		invalid x509.CertificateInvalidError
+		unknown x509.UnknownAuthorityError
+		noRoots x509.SystemRootsError
+		verify  *tls.CertificateVerificationError
+		record  tls.RecordHeaderError
+		op      *net.OpError
+	)
+	switch {
+	case errors.As(err, &pin):
+		return explainPin(pin)
+	case errors.As(err, &name):
+		return explainName(name)
+	case errors.As(err, &invalid):
+		return explainInvalid(invalid)
+	case errors.As(err, &unknown):
+		if errors.As(err, &verify) && len(verify.UnverifiedCertificates) > 0 {
+			return explainUnknown(verify.UnverifiedCertificates)
+		}
+		return explainUnknown([]*x509.Certificate{unknown.Cert})
+	case errors.As(err, &noRoots):
+		return "this machine has no trusted roots", "install ca-certificates, or name `roots` in a trust profile"
+	case errors.As(err, &record):
+		if bytes.HasPrefix(record.RecordHeader[:], []byte("HTTP/")) {
+			return "the origin answered in cleartext, with HTTP", "TLS is not served on this port, check it"
+		}
+		return "the origin answered in cleartext", "TLS is not served on this port, check it"
+	case errors.As(err, &op) && op.Op == "remote error":
+		if code, ok := alertCode(op.Err); ok {
+			return explainAlert(code)
+		}
+	}
+	return explainText(err)
+}
+
+func explainPin(e *PinError) (what, next string) {
+	if len(e.Got) == 0 {
+		return "there is no verified chain to find a pin in", "report this"
+	}
+	return "none of its keys is pinned, it has " + strings.Join(e.Got, " "),
+		"if that is the right origin, put one of them into `pins` of its trust profile"
+}
+
+// maxNames is how many names of a certificate are listed; some have hundreds.
+const maxNames = 5
+
+func explainName(e x509.HostnameError) (what, next string) {
+	var names []string
+	for _, n := range e.Certificate.DNSNames {
+		names = append(names, printable(n))
+	}
+	for _, ip := range e.Certificate.IPAddresses {
+		names = append(names, ip.String())
+	}
+	next = "check the address, or set `sni` in a trust profile if this origin goes by another name"
+	switch n := len(names); {
+	case n == 0:
+		return "the certificate names no host " + legacyName(e.Certificate), next
+	case n > maxNames:
+		return fmt.Sprintf("the certificate is for %s and %d more, not for %s",
+			strings.Join(names[:maxNames], ", "), n-maxNames, printable(e.Host)), next
+	default:
+		return fmt.Sprintf("the certificate is for %s, not for %s", strings.Join(names, ", "), printable(e.Host)), next
+	}
+}
+
+func legacyName(c *x509.Certificate) string {
+	// RFC 9525 §2: the common name is not looked at.
+	return fmt.Sprintf("(its subject, %s, does not count)", quote(c.Subject.String()))
+}
+
+func explainInvalid(e x509.CertificateInvalidError) (what, next string) {
+	subject := "a certificate"
+	if e.Cert != nil {
+		subject = "the certificate of " + quote(e.Cert.Subject.String())
+	}
+	switch e.Reason {
+	case x509.Expired:
+		now := time.Now()
+		if e.Cert != nil && now.Before(e.Cert.NotBefore) {
+			return fmt.Sprintf("%s is not valid before %s, and it is %s", subject, date(e.Cert.NotBefore), date(now)),
+				"check this machine's clock"
+		}
+		if e.Cert != nil {
+			return fmt.Sprintf("%s expired on %s", subject, date(e.Cert.NotAfter)), "the origin must renew it"
+		}
+		return subject + " has expired or is not yet valid", "the origin must renew it"
+	case x509.NotAuthorizedToSign:
+		return subject + " signed another without being an authority", "the origin must send the right chain"
+	case x509.IncompatibleUsage:
+		return subject + " is not for servers (extended key usage)", "the origin needs one with serverAuth"
+	case x509.CANotAuthorizedForThisName, x509.CANotAuthorizedForExtKeyUsage, x509.NameConstraintsWithoutSANs,
+		x509.UnconstrainedName, x509.TooManyConstraints, x509.NameMismatch:
+		return subject + " breaks a constraint of its authority (" + printable(e.Error()) + ")", "the origin must get another"
+	}
+	return printable(e.Error()), "the origin must send another certificate"
+}
+
+// explainUnknown is about a chain that leads to no trusted root. sent is what
+// the origin sent, its own certificate first.
+func explainUnknown(sent []*x509.Certificate) (what, next string) {
+	leaf := sent[0]
+	if selfSigned(leaf) {
+		return "the certificate is self-signed, by " + quote(leaf.Subject.String()),
+			"if it is the right one, name its file under `roots` of a trust profile"
+	}
+	top := chainTop(sent)
+	issuer := quote(top.Issuer.String())
+	switch {
+	case selfSigned(top):
+		return "the certificate was issued by an authority that is not trusted, " + issuer,
+			"if it should be, name its certificate under `roots` of a trust profile"
+	case top == leaf:
+		what = fmt.Sprintf("the certificate was issued by %s, which is not trusted, and no certificate of that issuer came with it", issuer)
+		if len(leaf.IssuingCertificateURL) > 0 {
+			what += " (it can be had at " + quote(leaf.IssuingCertificateURL[0]) + ")"
+		}
+		return what, "the origin probably forgot its intermediate certificate; otherwise name the issuer's root under `roots` of a trust profile"
+	default:
+		return "the certificates it sent end at the issuer " + issuer + ", which is not trusted",
+			"if it should be, name its certificate under `roots` of a trust profile"
+	}
+}
+
+// chainTop follows the issuers from the first certificate as far as sent goes.
+func chainTop(sent []*x509.Certificate) *x509.Certificate {
+	top := sent[0]
+	for range sent { // at most one step each: an issuer's issuer may be itself
+		if selfSigned(top) {
+			break
+		}
+		for _, c := range sent[1:] {
+			if bytes.Equal(c.RawSubject, top.RawIssuer) {
+				top = c
+				break
+			}
+		}
+	}
+	return top
+}
+
+func selfSigned(c *x509.Certificate) bool {
+	// Not CheckSignatureFrom, which also wants a CA.
+	return bytes.Equal(c.RawSubject, c.RawIssuer) && c.CheckSignature(c.SignatureAlgorithm, c.RawTBSCertificate, c.Signature) == nil
+}
+
+// explainText is for errors that have neither type nor sentinel.
+func explainText(err error) (what, next string) {
+	text := err.Error()
+	var timeout net.Error
+	switch {
+	case strings.Contains(text, "unsupported protocol version"): // crypto/tls has no type for it
+		return "the origin speaks only an older TLS than allowed", "it must offer TLS 1.2 or 1.3, see `min_tls`"
+	case strings.Contains(text, "unadvertised ALPN protocol"):
+		return "the origin chose a protocol that was not offered", "see `alpn` of its trust profile"
+	case strings.Contains(text, "either ServerName or InsecureSkipVerify must be specified"):
+		return "there is no name to verify", "name the origin by host or `sni`"
+	case errors.Is(err, context.Canceled):
+		return "given up, the client is gone", ""
+	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, os.ErrDeadlineExceeded),
+		errors.As(err, &timeout) && timeout.Timeout():
+		return "the TLS handshake took too long", "is it TLS that this port speaks?"
+	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF),
+		errors.Is(err, syscall.ECONNRESET), errors.Is(err, syscall.EPIPE):
+		return "the origin closed the connection during the TLS handshake", "is it TLS that this port speaks, and does it know this name?"
+	}
+	return printable(text), ""
+}
+
+// maxText bounds what is repeated of an origin's words.
+const maxText = 200
+
+// quote is for text that an origin or a file chose.
+func quote(s string) string {
+	if len(s) > maxText {
+		s = strings.ToValidUTF8(s[:maxText], "") + "…"
+	}
+	return strconv.Quote(s)
+}
+
+// printable keeps a name as it is unless it could forge a log line.
+func printable(s string) string {
+	if q := quote(s); q != `"`+s+`"` {
+		return q
+	}
+	return s
+}
