@@ -39,5 +39,3 @@ func (p *Policy) Warnings() []Diagnostic { return nil }
 // Unsupported are the parts of p that the gateway does not enforce yet.
 func (p *Policy) Unsupported() []Diagnostic { return nil }
 
-// Decide answers q.
-func (p *Policy) Decide(q Query) Decision { return Decision{} }

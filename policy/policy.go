@@ -82,4 +82,6 @@ type Decision struct {
 	Path       string // canonical path, when a rule looked at the path: send this one; else ""
 	Hidden     *Rule  // with Blind: the tunnel rule that would hide the request from Rule
 	Audited    *Rule  // the first rule with audit: true that would have decided; nil when none
+
+	kind Kind // of the query, for Detail
 }

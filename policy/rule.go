@@ -22,6 +22,18 @@ type Rule struct {
 	AllowPrivate  bool
 	Audit         bool // counted and logged only; evaluation goes on
 
+	from, fromExcept clientSet
+	to, toExcept     hostSet
+	ports            portSet // for every mode but relay
+	relayPorts       portSet // for relay
+	methods          []string
+	paths            pathSet
+	when             *expression
+	schedule         *schedule
+	until            time.Time // the first moment at which it no longer applies; zero: never
+	visibleOnly      bool
+	print            string // hash of the rule and of everything it names, for Diff
+
 	// what the address guard makes of it, see guard
 	named, closed []netip.Prefix
 	permitKey     string
@@ -68,4 +80,5 @@ type Origin struct {
 type ClientCert struct {
 	Cert, Key string // PEM files
 	Secret    string // or the name of a secret
+	Minted    bool   // or minted for each user
 }

@@ -1,0 +1,81 @@
+// Copyright 2026 The sallyport authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package policy
+
+import "fmt"
+
+// A Contract is what a decision means for the bytes: the row of the trade-off
+// table, with the names of the rule's own profile and certificate. It is
+// empty for a denial, where no bytes leave.
+type Contract struct {
+	OriginAuth string `json:"origin_auth"` // who authenticates to the origin
+	Readers    string `json:"readers"`     // who can read the bytes
+	ClientSees string `json:"client_sees"` // whose certificate the client sees
+	ClientLeg  string `json:"client_leg"`  // what is spoken between client and gateway
+	OriginLeg  string `json:"origin_leg"`  // what is spoken between gateway and origin
+}
+
+// Contract says what d means for the bytes.
+func (d Decision) Contract() Contract {
+	switch d.Mode {
+	case Originate:
+		return Contract{
+			OriginAuth: d.Rule.gatewayAuth(),
+			Readers:    "client, gateway, origin",
+			ClientSees: "none, or the gateway's own when it speaks TLS to the gateway",
+			ClientLeg:  "plain HTTP",
+			OriginLeg:  d.Rule.verifiedTLS(),
+		}
+	case Tunnel:
+		return Contract{
+			OriginAuth: "the client itself",
+			Readers:    "client and origin only",
+			ClientSees: "the origin's",
+			ClientLeg:  "CONNECT, then the client's own TLS",
+			OriginLeg:  "the same bytes",
+		}
+	case Intercept:
+		return Contract{
+			OriginAuth: d.Rule.gatewayAuth(),
+			Readers:    "client, gateway, origin",
+			ClientSees: "a leaf minted by the gateway's CA",
+			ClientLeg:  "CONNECT, then TLS that ends at the gateway",
+			OriginLeg:  d.Rule.verifiedTLS(),
+		}
+	case Relay:
+		return Contract{
+			OriginAuth: "nobody",
+			Readers:    "everybody on both wires",
+			ClientSees: "none",
+			ClientLeg:  "plain HTTP",
+			OriginLeg:  "plain HTTP",
+		}
+	}
+	return Contract{}
+}
+
+func (r *Rule) gatewayAuth() string {
+	if r == nil || r.Origin == nil || r.Origin.ClientCert == nil {
+		return "the gateway, without a certificate"
+	}
+	return fmt.Sprintf("the gateway (client certificate %s)", r.Origin.ClientCert.Name())
+}
+
+func (r *Rule) verifiedTLS() string {
+	if r == nil || r.Origin == nil {
+		return "TLS, verified by the gateway (system roots)"
+	}
+	return fmt.Sprintf("TLS, verified by the gateway (origin profile %q)", r.Origin.Name)
+}
+
+// Name is what to call the certificate in front of people.
+func (c *ClientCert) Name() string {
+	if c.Secret != "" {
+		return fmt.Sprintf("%q", c.Secret)
+	}
+	if c.Minted {
+		return "minted for the user"
+	}
+	return c.Cert
+}

@@ -1,0 +1,129 @@
+// Copyright 2026 The sallyport authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package policy
+
+// Decide answers q: the first rule whose conditions hold decides, and when
+// none holds, the request is denied. It is pure and total; it never resolves a
+// name. A nil Policy denies everything.
+func (p *Policy) Decide(q Query) Decision {
+	return p.walk(&q, nil)
+}
+
+// A walk is one query on its way through the rules.
+type walk struct {
+	q       *Query
+	path    string // canonical, once a rule has looked at it
+	pathErr error
+}
+
+// cleanPath is the canonical path, made when the first rule asks for it.
+func (w *walk) cleanPath() (string, error) {
+	if w.path == "" && w.pathErr == nil {
+		w.path, w.pathErr = CleanPath(w.q.Path)
+	}
+	return w.path, w.pathErr
+}
+
+// walk goes through the rules in file order. Nothing is skipped because it
+// cannot serve the request or cannot see enough: it answers, or the request
+// is refused. visit, when not nil, is told what each rule considered said.
+func (p *Policy) walk(q *Query, visit func(*Rule, verdict)) Decision {
+	if p == nil {
+		return Decision{}
+	}
+	d := Decision{Generation: p.Generation, Reason: NoRule, kind: q.Kind}
+	if q.Host == (Host{}) || q.Port == 0 {
+		return d
+	}
+	w := walk{q: q}
+	var (
+		inside *Rule // the first intercept rule that must see the request
+		blind  *Rule // the first deny that must see the request
+		match  *Rule // the first rule that holds
+		reach  bool  // one of the rules that may decide inside permits the address asked for
+	)
+	for _, r := range p.Rules {
+		v := r.judge(&w)
+		if visit != nil {
+			visit(r, v)
+		}
+		if r.Audit { // evaluation goes on, whatever it says
+			w.pathErr = nil
+			if v == yes && d.Audited == nil {
+				d.Audited = r
+			}
+			continue
+		}
+		switch {
+		case w.pathErr != nil:
+			return d.deny(BadPath, r)
+		case v == no:
+			continue
+		case v == ask:
+			return d.deny(NeedIdentity, r)
+		case v == look && r.has(Intercept):
+			if inside == nil {
+				inside = r
+			}
+		case v == look && blind == nil:
+			blind = r
+		}
+		reach = reach || r.has(Intercept) && r.reaches(q.Host)
+		if v == yes {
+			match = r
+			break
+		}
+	}
+	d.Path = w.path
+
+	if inside != nil {
+		// Every request inside is walked anew, from the first rule.
+		if !reach {
+			return d.deny(PrivateAddress, inside)
+		}
+		d.Mode, d.Reason, d.Rule, d.Port = Intercept, ToLookInside, inside, q.Port
+		return d
+	}
+	if match == nil {
+		return d
+	}
+	mode := match.serves(q)
+	switch {
+	case match.denies():
+		return d.deny(ByRule, match)
+	case mode == Deny:
+		return d.deny(WrongKind, match)
+	case mode == Tunnel && blind != nil:
+		d.Hidden = match
+		return d.deny(Blind, blind)
+	case !match.reaches(q.Host):
+		return d.deny(PrivateAddress, match)
+	}
+	d.Mode, d.Reason, d.Rule, d.Port = mode, ByRule, match, match.dialPort(mode, q)
+	return d
+}
+
+// deny is d, refused by r for a reason.
+func (d Decision) deny(why Reason, r *Rule) Decision {
+	d.Mode, d.Reason, d.Rule, d.Port = Deny, why, r, 0
+	return d
+}
+
+// reaches reports whether r may connect to the host, as far as its spelling
+// tells: a name is judged when it has been resolved, by Permit.
+func (r *Rule) reaches(h Host) bool {
+	return !h.IsAddr() || r.permit(h.Addr) == nil
+}
+
+func (r *Rule) dialPort(mode Mode, q *Query) uint16 {
+	switch {
+	case mode == Tunnel || mode == Relay:
+		return q.Port
+	case r.Origin != nil && r.Origin.Port != 0:
+		return r.Origin.Port
+	case mode == Originate:
+		return originPort(q)
+	}
+	return q.Port
+}

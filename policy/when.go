@@ -1,0 +1,9 @@
+// Copyright 2026 The sallyport authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package policy
+
+// An expression is a when: condition.
+type expression struct{}
+
+func (e *expression) holds(w *walk, r *Rule) verdict { return verdictOf(r.denies()) }
