@@ -3,7 +3,17 @@
 
 package policy
 
-import "errors"
+import (
+	"crypto/sha256"
+	_ "embed"
+	"encoding/hex"
+	"fmt"
+	"io"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+)
 
 // A Policy is a policy file with its lists, read, checked and tested. It is
 // immutable once published; the nil Policy denies everything.
@@ -12,30 +22,120 @@ type Policy struct {
 	Revision   string // SHA-256 over the policy file and its lists, in hex
 	Path       string // as it was named to Load
 	Rules      []*Rule
-	Origins    []*Origin // by name; inline origins are named after their rule
+	Origins    []*Origin // by name; one written into a rule is named "rule/" and the rule
+
+	groups    []namedClients
+	lists     []*hostSet
+	tests     []testCase
+	testCount int
+	files     []string
+	warnings  []Diagnostic
+	pending   []Diagnostic
 }
 
-// Load reads the policy file at path and the lists it names.
-func Load(path string) (*Policy, error) { return nil, errors.New("policy: not loaded") }
+// Load reads the policy file at path and the lists it names, relative to its
+// directory, and runs its tests. When anything is wrong the policy is nil and
+// the error an *Error with everything that is.
+func Load(path string) (*Policy, error) {
+	src, err := readPolicy(path)
+	if err != nil {
+		return nil, &Error{[]Diagnostic{{File: path, Line: 1, Col: 1, Code: "P005", Msg: fmt.Sprintf("the policy cannot be read: %v", err)}}}
+	}
+	p, err := Parse(path, src, filepath.Dir(path))
+	if err != nil {
+		return nil, err
+	}
+	full, err := filepath.Abs(path)
+	if err != nil {
+		full = path
+	}
+	p.files = append([]string{full}, p.files...)
+	return p, nil
+}
+
+// readPolicy reads a little more than a policy may have, so that Parse can say
+// so without reading whatever the path leads to.
+func readPolicy(path string) ([]byte, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	return io.ReadAll(io.LimitReader(f, maxFile+1))
+}
 
 // Parse reads a policy from memory; name stands for the file in messages and
 // dir is where the files it names are looked for.
 func Parse(name string, src []byte, dir string) (*Policy, error) {
-	return nil, errors.New("policy: not loaded")
+	c := &compiler{reporter: newReporter(name, src), dir: dir}
+	root := c.parseYAML(src)
+	if root == nil {
+		return nil, c.failure()
+	}
+	c.shape(root, value{form: mapping, section: policySection}, "the file")
+	p := c.compile(root)
+	if !c.failed() {
+		c.runTests(p)
+	}
+	if c.failed() {
+		return nil, c.failure()
+	}
+	p.Path, p.Revision = name, c.revision(src)
+	p.warnings = append(byPlace(c.found), c.notes...)
+	p.pending = byPlace(c.reporter.pending)
+	for _, name := range slices.Sorted(maps.Keys(c.lists)) {
+		p.files = append(p.files, c.lists[name].path)
+	}
+	return p, nil
 }
 
-// Starter is the policy built into the program.
-func Starter() *Policy { return nil }
+// failure is what was found, warnings too: they may explain an error.
+func (c *compiler) failure() error {
+	return &Error{append(byPlace(c.found), c.notes...)}
+}
 
-// StarterSource is the text of Starter.
-func StarterSource() []byte { return nil }
+// revision names the exact content of the policy file and, by the names the
+// policy has for them and in the order of these, its lists.
+func (c *compiler) revision(src []byte) string {
+	h := sha256.New()
+	fmt.Fprintf(h, "policy %d\n", len(src))
+	h.Write(src)
+	for _, name := range slices.Sorted(maps.Keys(c.lists)) {
+		fmt.Fprintf(h, "list %d %s %x\n", len(name), name, c.lists[name].sum)
+	}
+	return hex.EncodeToString(h.Sum(nil))
+}
 
-// Files are the files p was read from, absolute.
-func (p *Policy) Files() []string { return nil }
+// Files are the files p was read from, absolute: the policy file, if there was
+// one, and its lists.
+func (p *Policy) Files() []string { return slices.Clone(p.files) }
 
-// Warnings are what is worth telling about p although it loads.
-func (p *Policy) Warnings() []Diagnostic { return nil }
+// Warnings are what is worth telling about p although it loads, with what
+// Unsupported lists.
+func (p *Policy) Warnings() []Diagnostic {
+	return append(byPlace(slices.Concat(p.warnings, p.pending)), []Diagnostic{}...)
+}
 
-// Unsupported are the parts of p that the gateway does not enforce yet.
-func (p *Policy) Unsupported() []Diagnostic { return nil }
+// Unsupported are the parts of p that the gateway does not enforce yet. A
+// policy that has any can be checked and explained, and must not be run.
+func (p *Policy) Unsupported() []Diagnostic { return slices.Clone(p.pending) }
 
+// Tests counts the tests that passed when p was loaded, and the requests in
+// them.
+func (p *Policy) Tests() (tests, requests int) { return p.testCount, len(p.tests) }
+
+//go:embed starter.yaml
+var starter []byte
+
+// StarterSource is the text of the policy built into the program.
+func StarterSource() []byte { return slices.Clone(starter) }
+
+// Starter is the policy built into the program: for this machine only, and
+// only over verified TLS.
+func Starter() *Policy {
+	p, err := Parse("starter.yaml", starter, ".")
+	if err != nil {
+		panic("policy: the built-in policy does not load:\n" + err.Error())
+	}
+	return p
+}

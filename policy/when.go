@@ -4,6 +4,13 @@
 package policy
 
 // An expression is a when: condition.
-type expression struct{}
+type expression struct {
+	readsRequest bool
+}
 
 func (e *expression) holds(w *walk, r *Rule) verdict { return verdictOf(r.denies()) }
+
+func (c *compiler) when(n *node) *expression {
+	c.unsupported(n, "U001", "when: %s", notYet)
+	return &expression{}
+}

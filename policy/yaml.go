@@ -5,6 +5,7 @@ package policy
 
 import (
 	"errors"
+	"slices"
 	"strings"
 	"unicode/utf8"
 
@@ -72,6 +73,13 @@ func (n *node) keyNode(key string) *node {
 		}
 	}
 	return nil
+}
+
+// spoiled reports whether something in n was reported already, so that what
+// seems to be missing may only have been written wrong.
+func (n *node) spoiled() bool {
+	return n.bad || slices.ContainsFunc(n.items, (*node).spoiled) ||
+		slices.ContainsFunc(n.pairs, func(p pair) bool { return p.key.spoiled() || p.value.spoiled() })
 }
 
 // each are the values where one or a list may stand.

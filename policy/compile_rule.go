@@ -1,0 +1,236 @@
+// Copyright 2026 The sallyport authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package policy
+
+import (
+	"slices"
+	"strconv"
+	"strings"
+)
+
+var modeByWord = map[string]Mode{"deny": Deny, "tunnel": Tunnel, "intercept": Intercept, "originate": Originate, "relay": Relay}
+
+func (c *compiler) rule(n *node) *Rule {
+	r := &Rule{Name: n.get("name").str(), Line: n.line}
+	if name := n.get("name"); name != nil && !goodName.MatchString(name.text) {
+		c.errorf(name, "P024", "names are lower-case letters, digits, - and _, and begin with a letter", "%q is not a name", name.text)
+	}
+	c.modes(r, n.get("mode"))
+
+	var prints, more []string
+	r.from, prints = c.from(n.get("from"))
+	r.fromExcept, more = c.from(n.get("from_except"))
+	prints = append(prints, more...)
+	r.to, more = c.to(n.get("to"))
+	prints = append(prints, more...)
+	r.toExcept, more = c.to(n.get("to_except"))
+	prints = append(prints, more...)
+	c.needsIdentity(r, n.get("from"), n.get("from_except"))
+
+	c.ports(r, n.get("ports"))
+	c.conditions(r, n, &prints)
+	c.options(r, n, &prints)
+	c.fits(r, n)
+	c.secretsOnlyOverTLS(r, n)
+
+	r.guard(r.to.prefixes(), r.toExcept.prefixes())
+	r.print = fingerprint(n, prints...)
+	return r
+}
+
+func (c *compiler) modes(r *Rule, n *node) {
+	for _, e := range n.each() {
+		m := modeByWord[e.text]
+		for _, other := range r.Modes {
+			switch {
+			case other == m:
+				c.errorf(e, "P070", "", "%s stands here twice", m)
+			case other == Deny || m == Deny:
+				c.errorf(e, "P070", "", "deny stands alone")
+			case connects(other) == connects(m) && connects(m):
+				c.errorf(e, "P070", "a CONNECT gets one of the two; write two rules", "tunnel and intercept exclude each other")
+			case connects(other) == connects(m):
+				c.errorf(e, "P070", "a plain request gets one of the two; write two rules", "originate and relay exclude each other")
+			}
+		}
+		r.Modes = append(r.Modes, m)
+		if m == Intercept {
+			c.unsupported(e, "U002", "mode intercept: %s", notYet)
+		}
+	}
+}
+
+// connects reports whether a mode serves CONNECT.
+func connects(m Mode) bool { return m == Tunnel || m == Intercept }
+
+func (c *compiler) ports(r *Rule, n *node) {
+	if n == nil {
+		r.ports, r.relayPorts = portSet{{443, 443}}, portSet{{80, 80}}
+		if r.denies() {
+			r.ports = anyPort
+		}
+		return
+	}
+	for _, e := range n.each() {
+		p, err := parsePorts(e.text)
+		if err != nil {
+			c.errorf(e, "P076", "", "%s", err)
+		}
+		r.ports = append(r.ports, p...)
+	}
+	r.relayPorts = r.ports
+}
+
+func (c *compiler) conditions(r *Rule, n *node, prints *[]string) {
+	for _, e := range n.get("methods").each() {
+		if !isToken(e.text) || strings.ToUpper(e.text) != e.text {
+			hint := ""
+			if isToken(e.text) {
+				hint = "methods are case-sensitive (RFC 9110 §9.1): write " + strings.ToUpper(e.text)
+			}
+			c.errorf(e, "P074", hint, "%q is no method", e.text)
+		}
+		r.methods = append(r.methods, e.text)
+	}
+	if slices.Contains(r.methods, "CONNECT") {
+		c.errorf(n.get("methods"), "P074", "CONNECT is what tunnel and intercept serve", "CONNECT is not a method of a request that can be seen")
+	}
+	for _, e := range n.get("paths").each() {
+		p, err := parsePattern(e.text)
+		if err != nil {
+			c.errorf(e, "P075", "", "%q: %s", e.text, err)
+		}
+		r.paths = append(r.paths, p)
+	}
+	if e := n.get("schedule"); e != nil {
+		if d := refer(c, e, "schedule", c.schedules, c.buildSchedule); d != nil {
+			r.schedule = &d.made
+			*prints = append(*prints, d.print)
+		}
+	}
+	if e := n.get("until"); e != nil {
+		r.until = c.until(e, r.schedule)
+	}
+	if e := n.get("when"); e != nil {
+		r.when = c.when(e)
+	}
+	if r.has(Tunnel) {
+		for _, k := range []string{"methods", "paths"} {
+			if e := n.get(k); e != nil {
+				c.errorf(e, "P072", "use mode: intercept, or drop the condition", "nobody sees the method or the path inside a tunnel")
+			}
+		}
+		if r.when != nil && r.when.readsRequest {
+			c.errorf(n.get("when"), "P072", "use mode: intercept, or drop the condition", "nobody sees the request inside a tunnel")
+		}
+	}
+}
+
+func (c *compiler) options(r *Rule, n *node, prints *[]string) {
+	if t := n.get("tunnel"); t != nil {
+		r.Tunnel = TunnelOptions{
+			AnySNI:      t.get("sni").str() == "any",
+			OptionalTLS: t.get("tls").str() == "optional",
+			ALPN:        c.texts(t.get("alpn")),
+		}
+		if e := t.get("idle"); e != nil {
+			r.Tunnel.Idle, _ = c.duration(e)
+		}
+		if e := t.get("max_duration"); e != nil {
+			r.Tunnel.MaxDuration, _ = c.duration(e)
+		}
+		if e := t.get("max_bytes"); e != nil {
+			r.Tunnel.MaxBytes = c.size(e)
+		}
+	}
+	if d := n.get("deny"); d != nil {
+		r.Deny.Message = d.get("message").str()
+		if e := d.get("status"); e != nil {
+			status, err := strconv.Atoi(e.text)
+			if err != nil || status < 400 || status > 599 {
+				c.errorf(e, "P071", "", "%s is no status of a refusal: 400 to 599", e.text)
+			}
+			r.Deny.Status = status
+		}
+	}
+	if o := n.get("origin"); o != nil {
+		if o.kind == mapNode {
+			r.Origin = c.origin(o, "rule/"+r.Name) // no profile can have that name
+		} else if d := refer(c, o, "origin", c.origins, c.buildOrigin); d != nil {
+			r.Origin = &d.made
+			*prints = append(*prints, d.print)
+		}
+	}
+	if l := n.get("limits"); l != nil && l.kind == textNode {
+		refer(c, l, "limits", c.limits, func(*definition[struct{}], string) {})
+	}
+	switch n.get("log").str() {
+	case "none":
+		r.Log = LogNone
+	case "full":
+		r.Log = LogFull
+	}
+	r.RedirectPlain = n.get("plain_http").str() == "redirect"
+	r.AllowPrivate = n.get("allow_private").yes()
+	r.Audit = n.get("audit").yes()
+	r.visibleOnly = n.get("visible_only").yes()
+}
+
+// fits reports keys that say nothing in the rule's mode: whoever wrote them
+// meant something, and would not get it.
+func (c *compiler) fits(r *Rule, n *node) {
+	if len(r.Modes) == 0 {
+		return
+	}
+	plain := r.has(Originate) || r.has(Relay)
+	for _, k := range []struct {
+		name string
+		ok   bool
+		want string
+	}{
+		{"tunnel", r.has(Tunnel), "goes with mode tunnel"},
+		{"intercept", r.has(Intercept), "goes with mode intercept"},
+		{"origin", r.has(Originate) || r.has(Intercept), "goes with mode originate or intercept"},
+		{"request", !r.has(Tunnel) && !r.denies(), "cannot be kept in a tunnel or a deny: nobody sees the request there"},
+		{"response", !r.has(Tunnel) && !r.denies(), "cannot be kept in a tunnel or a deny: nobody sees the response there"},
+		{"plain_http", !plain && !r.denies(), "goes with a rule that serves only CONNECT"},
+		{"deny", r.denies(), "goes with mode deny"},
+		{"visible_only", r.denies(), "goes with mode deny"},
+		{"allow_private", !r.denies(), "does not go with mode deny, which reaches nothing"},
+	} {
+		if key := n.keyNode(k.name); key != nil && !k.ok {
+			c.errorf(key, "P071", "", "%s %s", k.name, k.want)
+		}
+	}
+}
+
+// secretsOnlyOverTLS is law 2: what proves the gateway to an origin never
+// travels in the clear. Not loading the rule is the only way to be sure.
+func (c *compiler) secretsOnlyOverTLS(r *Rule, n *node) {
+	if !r.has(Relay) {
+		return
+	}
+	if r.Origin != nil && r.Origin.ClientCert != nil {
+		c.errorf(n.keyNode("origin"), "P073", "write one rule for relay and one with this origin", "a client certificate cannot be shown over relay, which is plain HTTP")
+	}
+	set := n.get("request").get("headers").get("set")
+	if set == nil {
+		return
+	}
+	for _, p := range set.pairs {
+		if strings.Contains(p.value.text, "{secret:") {
+			c.errorf(p.value, "P073", "use mode: originate", "a secret cannot be sent over relay, which is plain HTTP")
+		}
+	}
+}
+
+// isToken is RFC 9110 §5.6.2.
+func isToken(s string) bool {
+	for i := range len(s) {
+		if c := s[i]; c <= ' ' || c >= 0x7f || strings.IndexByte(`"(),/:;<=>?@[\]{}`, c) >= 0 {
+			return false
+		}
+	}
+	return s != ""
+}

@@ -1,0 +1,137 @@
+// Copyright 2026 The sallyport authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package policy
+
+import (
+	"fmt"
+	"net/netip"
+	"time"
+)
+
+// testTime is when a test asks that does not say. It never changes, so that a
+// policy that loads today loads tomorrow: a working Monday, at noon.
+var testTime = time.Date(2026, time.January, 5, 12, 0, 0, 0, time.UTC)
+
+// A testCase is one line of a test: a request and what must become of it.
+type testCase struct {
+	test string // name of the test
+	q    Query
+	want Mode
+	rule string // "": any
+	node *node
+}
+
+func (c *compiler) test(p *Policy, n *node) {
+	client := c.testClient(n.get("as"))
+	at := testTime
+	if e := n.get("at"); e != nil {
+		t, err := time.Parse(time.RFC3339, e.text)
+		if err != nil {
+			c.errorf(e, "P061", "", "%q is no time: write it as 2026-11-24T10:00:00+01:00", e.text)
+		}
+		at = t
+	}
+	found := false
+	for _, word := range modeWords {
+		for _, e := range n.get(word).each() {
+			found = true
+			tc := testCase{test: n.get("name").str(), want: modeByWord[word], node: e}
+			request := e
+			if e.kind == mapNode {
+				request = e.get("request")
+				tc.rule, tc.node = e.get("rule").str(), request
+				c.knownRule(p, e.get("rule"))
+			}
+			if request == nil {
+				continue
+			}
+			q, err := ParseRequest(request.text)
+			if err != nil {
+				c.errorf(request, "P080", "", "%s", err)
+				continue
+			}
+			q.Client, q.At = client, at
+			tc.q = q
+			p.tests = append(p.tests, tc)
+		}
+	}
+	if !found && !n.spoiled() {
+		c.errorf(n, "P081", "give it deny, tunnel, intercept, originate or relay, each with requests", "this test asks nothing")
+	}
+	p.testCount++
+}
+
+func (c *compiler) knownRule(p *Policy, n *node) {
+	if n == nil {
+		return
+	}
+	var known []string
+	for _, r := range p.Rules {
+		if r.Name == n.text {
+			return
+		}
+		known = append(known, r.Name)
+	}
+	c.errorf(n, "P030", suggest(n.text, known), "rule %q is not defined", n.text)
+}
+
+func (c *compiler) testClient(n *node) Client {
+	var cl Client
+	if e := n.get("ip"); e != nil {
+		a, err := netip.ParseAddr(e.text)
+		if err != nil || a.Zone() != "" {
+			c.errorf(e, "P041", "", "%q is not an address", e.text)
+		}
+		cl.Addr = a.Unmap()
+	}
+	cl.User = n.get("user").str()
+	cl.Groups = c.texts(n.get("group"))
+	cl.Certs = c.texts(n.get("cert"))
+	cl.Claims = c.texts(n.get("claim"))
+	return cl
+}
+
+// outcome is what becomes of a request that may take two decisions: an https
+// URL is a CONNECT and, when that is intercepted, the request inside.
+func (p *Policy) outcome(q Query) Decision {
+	if q.Kind != Inner {
+		return p.Decide(q)
+	}
+	if d := p.Decide(q.connect()); d.Mode != Intercept {
+		return d
+	}
+	return p.Decide(q)
+}
+
+// connect is the CONNECT that precedes a request inside it.
+func (q Query) connect() Query {
+	return Query{Client: q.Client, Kind: Connect, Host: q.Host, Port: q.Port, At: q.At, MayAsk: q.MayAsk}
+}
+
+// runTests reports each test that fails.
+func (c *compiler) runTests(p *Policy) {
+	for _, t := range p.tests {
+		d := p.outcome(t.q)
+		name := ""
+		if t.test != "" {
+			name = fmt.Sprintf(" of test %q", t.test)
+		}
+		switch {
+		case d.Mode != t.want:
+			c.errorf(t.node, "P100", "", "%s%s: expected %s, got %s", t.node.text, name, t.want, got(d))
+		case t.rule != "" && d.RuleName() != t.rule:
+			c.errorf(t.node, "P101", "", "%s%s: expected %s by rule %q, got %s", t.node.text, name, t.want, t.rule, got(d))
+		}
+	}
+}
+
+func got(d Decision) string {
+	switch {
+	case d.Rule == nil:
+		return fmt.Sprintf("%s: %s", d.Mode, d.Detail())
+	case d.Reason == ByRule:
+		return fmt.Sprintf("%s by rule %q (line %d)", d.Mode, d.Rule.Name, d.Rule.Line)
+	}
+	return fmt.Sprintf("%s: %s (line %d)", d.Mode, d.Detail(), d.Rule.Line)
+}
