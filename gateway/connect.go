@@ -1,0 +1,172 @@
+// Copyright 2026 The sallyport authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package gateway
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"net/netip"
+	"slices"
+	"strings"
+	"time"
+
+	"sallyport/policy"
+	"sallyport/tunnel"
+)
+
+// connect carries out what decide said about a CONNECT.
+func (p *passage) connect() {
+	switch p.decision.Mode {
+	case policy.Tunnel:
+		p.tunnel()
+	default: // intercept is not built into this gateway; anything else is no answer to a CONNECT
+		p.refuse(&Error{
+			Status: http.StatusNotImplemented, Cause: "proxy_configuration_error", Outcome: Denied, Rule: p.decision.Rule.Name,
+			Msg: fmt.Sprintf("rule %q asks for %s, which this gateway does not do", p.decision.Rule.Name, p.decision.Mode),
+		})
+	}
+}
+
+// established is the whole answer to an accepted CONNECT: no field of ours
+// makes sense to the client beyond it (RFC 9110 §9.3.6 forbids framing ones).
+const established = "HTTP/1.1 200 Connection established\r\n\r\n"
+
+// tunnel dials first and says 200 after, so that what the client learns is
+// true. Then the connection is taken from net/http: neither its buffers nor
+// this handler are kept while the tunnel lives.
+func (p *passage) tunnel() {
+	addr := p.target.hostPort(p.decision.Port)
+	origin, err := dialLeg(p.r.Context(), p.s.dialer(p.decision), "tcp", addr)
+	if err != nil {
+		if p.r.Context().Err() != nil {
+			err = p.r.Context().Err()
+		}
+		p.refuse(err)
+		return
+	}
+	p.rec.Origin = OriginLeg{Addr: addrPort(origin), DNS: origin.dns, Connect: origin.connect}
+	client, early, err := p.takeOver()
+	if err != nil {
+		origin.Close()
+		p.refuse(err)
+		return
+	}
+	p.rec.Status = http.StatusOK
+	live := p.s.tunnels.open(p.query)
+	if live == nil {
+		origin.Close()
+		client.Close()
+		p.rec.Status = 0
+		p.fail(&Error{Outcome: Closed, Cause: "proxy_internal_response", Msg: errDrained.Error()})
+		return
+	}
+	p.passed = true
+	p.w, p.r = nil, nil // a tunnel lives for hours; the request need not
+	go p.runTunnel(live, &tunnel.Tunnel{
+		Client:      client,
+		Origin:      origin.Conn,
+		Early:       early,
+		Check:       p.checkHello,
+		ClientFirst: !p.decision.Rule.Tunnel.OptionalTLS,
+		Idle:        or(p.decision.Rule.Tunnel.Idle, p.s.Limits.tunnel()),
+		MaxDuration: p.decision.Rule.Tunnel.MaxDuration,
+		MaxBytes:    p.decision.Rule.Tunnel.MaxBytes,
+	})
+}
+
+// takeOver gets the client's connection and the bytes that were read from it
+// already, in their order: net/http's buffer first, then strictConn's.
+func (p *passage) takeOver() (net.Conn, []byte, error) {
+	conn, rw, err := http.NewResponseController(p.w).Hijack()
+	if err != nil {
+		return nil, nil, fmt.Errorf("taking over the client's connection: %w", err)
+	}
+	_ = conn.SetDeadline(time.Time{})
+	early, _ := rw.Reader.Peek(rw.Reader.Buffered())
+	early = slices.Clone(early)
+	if sc, ok := conn.(*strictConn); ok {
+		raw, rest := sc.surrender()
+		return raw, append(early, rest...), nil
+	}
+	return conn, early, nil
+}
+
+// runTunnel is the life of an open tunnel and hands over its record.
+func (p *passage) runTunnel(live *liveTunnel, t *tunnel.Tunnel) {
+	defer p.s.tunnels.closed(live)
+	res := tunnel.Result{Reason: tunnel.ReasonClient}
+	_, err := t.Client.Write([]byte(established))
+	if err != nil {
+		t.Client.Close()
+		t.Origin.Close()
+	} else {
+		res, err = t.Run(live.ctx)
+	}
+	p.rec.Sent, p.rec.Received, p.rec.Hello = res.Sent, res.Received, res.Hello
+	p.rec.Outcome = Done
+	if err != nil {
+		p.fail(tunnelError(err, res.Reason, p.decision.Rule.Name))
+	}
+	p.passed = false
+	p.end()
+}
+
+// checkHello holds the client to what was decided: the policy judged the name
+// in the CONNECT, so the name in the ClientHello has to be the same one, or the
+// tunnel would lead to a host nobody decided about (domain fronting). With an
+// address there is no name to send (policy.md §4.5).
+func (p *passage) checkHello(h tunnel.Hello, err error) error {
+	o := p.decision.Rule.Tunnel
+	switch {
+	case errors.Is(err, tunnel.ErrNotTLS) && o.OptionalTLS:
+		return nil
+	case errors.Is(err, tunnel.ErrNotTLS):
+		return fmt.Errorf("the payload is not TLS, which rule %q requires (tunnel: {tls: optional} would let it pass): %w", p.decision.Rule.Name, err)
+	case err != nil:
+		return fmt.Errorf("reading the ClientHello: %w", err)
+	}
+	if !o.AnySNI {
+		want := p.target.host.Name
+		if got := h.ServerName; !strings.EqualFold(got, want) {
+			return fmt.Errorf("SNI %q in a tunnel decided for %q: %w", clip(got, 253), p.target.host, tunnel.ErrName)
+		}
+	}
+	if len(o.ALPN) > 0 {
+		for _, proto := range h.ALPN {
+			if !slices.Contains(o.ALPN, proto) {
+				return fmt.Errorf("the ClientHello offers %q, rule %q allows %s only", clip(proto, 40), p.decision.Rule.Name, strings.Join(o.ALPN, ", "))
+			}
+		}
+	}
+	return nil
+}
+
+// tunnelError says how a tunnel that did not simply end came to its end.
+func tunnelError(err error, why tunnel.Reason, rule string) *Error {
+	e := &Error{Outcome: Failed, Cause: "connection_terminated", Err: err, Rule: rule}
+	switch why {
+	case tunnel.ReasonRefused:
+		e.Outcome, e.Cause = Denied, "http_request_denied"
+		if errors.Is(err, tunnel.ErrName) {
+			e.Cause = "authority_mismatch"
+		}
+	case tunnel.ReasonIdle, tunnel.ReasonMaxDuration, tunnel.ReasonMaxBytes, tunnel.ReasonHelloTimeout:
+		e.Outcome, e.Cause = Closed, "connection_limit_reached"
+	case tunnel.ReasonContext:
+		e.Outcome, e.Cause = Closed, "proxy_internal_response"
+	case tunnel.ReasonClient:
+		e.Outcome = Gone
+	}
+	return e
+}
+
+func addrPort(c net.Conn) netip.AddrPort {
+	a, err := netip.ParseAddrPort(c.RemoteAddr().String())
+	if err != nil {
+		return netip.AddrPort{}
+	}
+	return netip.AddrPortFrom(a.Addr().Unmap(), a.Port())
+}

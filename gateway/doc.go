@@ -1,0 +1,20 @@
+// Copyright 2026 The sallyport authors.
+// SPDX-License-Identifier: Apache-2.0
+
+// Package gateway serves clients: it reads what they ask for, has the policy
+// decide, and carries out the decision. The Server's zero value denies
+// everything.
+//
+// The way of a request, file by file:
+//
+//	strict.go    only unambiguous HTTP/1.1 reaches net/http
+//	server.go    one passage per request, one record per passage
+//	target.go    which origin is asked for
+//	connect.go   WHERE A CONNECT IS DECIDED and tunnelled
+//	forward.go   a plain request goes to its origin
+//	rewrite.go   what of a message's head goes on to the next hop
+//	origin.go    pooled connections to origins
+//	upgrade.go   WebSocket and other upgrades
+//	refuse.go    an error becomes an answer
+//	record.go    what is told about a passage
+package gateway

@@ -1,0 +1,269 @@
+// Copyright 2026 The sallyport authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package gateway
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptrace"
+	"net/textproto"
+	"net/url"
+	"strings"
+	"sync"
+	"time"
+
+	"sallyport/policy"
+)
+
+// forward sends an allowed plain request to its origin, over verified TLS
+// (originate) or as it came (relay), and the answer back.
+func (p *passage) forward() {
+	upgrade := upgradeOf(p.r)
+	transport, err := p.transport(upgrade != "")
+	if err != nil {
+		p.refuse(err)
+		return
+	}
+	up := p.upload()
+	defer up.stop()
+	out, err := p.outgoing(upgrade, up)
+	if err != nil {
+		p.refuse(err)
+		return
+	}
+	interim := &interim{w: p.w, old: !p.r.ProtoAtLeast(1, 1)}
+	ctx := p.traced(p.r.Context(), &httptrace.ClientTrace{Got1xxResponse: interim.pass})
+	// net/http retries on a fresh connection only what had not been sent, or
+	// is idempotent and without a body (RFC 9110 §9.2.2); a body is never
+	// sent twice because no GetBody is set.
+	res, err := transport.RoundTrip(out.WithContext(ctx))
+	interim.end()
+	p.rec.Sent = up.sent()
+	if err != nil {
+		if bodyErr := up.failed(); bodyErr != nil {
+			err = bodyErr
+		}
+		p.refuse(p.exchangeError(err))
+		return
+	}
+	p.rec.FirstByte = time.Since(p.rec.Time)
+	if res.StatusCode == http.StatusSwitchingProtocols {
+		p.switchProtocols(res, upgrade)
+		return
+	}
+	p.answer(res, up)
+}
+
+// outgoing makes the request for the origin: the target's authority is its
+// Host whatever the client's Host said (RFC 9112 §3.2.2), and what belongs to
+// the client's hop stays behind.
+func (p *passage) outgoing(upgrade string, up *upload) (*http.Request, error) {
+	t, d := p.target, p.decision
+	scheme := "http"
+	if d.Mode == policy.Originate {
+		scheme = "https"
+	} else if t.scheme == "https" {
+		return nil, errCleartext // the policy never decides so; law 1 is checked where it counts
+	}
+	h := nextHop(p.r.Header)
+	via(h, p.r.ProtoMajor, p.r.ProtoMinor)
+	if hasToken(p.r.Header, "Te", "trailers") {
+		h.Set("Te", "trailers")
+	}
+	if !p.r.ProtoAtLeast(1, 1) {
+		h.Del("Expect") // RFC 9110 §10.1.1
+	}
+	if _, ok := h["User-Agent"]; !ok {
+		h.Set("User-Agent", "") // keeps net/http from adding its own
+	}
+	if upgrade != "" {
+		h.Set("Connection", "Upgrade")
+		h.Set("Upgrade", upgrade)
+	}
+	if err := maxForwards(p.r.Method, h); err != nil {
+		return nil, err
+	}
+	out := &http.Request{
+		Method:        p.r.Method,
+		URL:           t.originURL(scheme, d),
+		Host:          t.authority(scheme, d.Port),
+		Header:        h,
+		ContentLength: p.r.ContentLength,
+		Trailer:       p.r.Trailer,
+		Body:          http.NoBody,
+	}
+	if p.r.ContentLength != 0 {
+		out.Body = up
+	}
+	return out, nil
+}
+
+// originURL carries path and query byte for byte as the client wrote them,
+// unless a rule has looked at the path: then what was looked at is what goes.
+func (t target) originURL(scheme string, d policy.Decision) *url.URL {
+	u := &url.URL{Scheme: scheme, Host: t.hostPort(d.Port)}
+	path := t.path
+	if d.Path != "" {
+		path = d.Path
+	}
+	if strings.HasPrefix(path, "//") { // url.URL would take it for an authority
+		u.RawPath = path
+		u.Path, _ = url.PathUnescape(path)
+	} else {
+		u.Opaque = path
+	}
+	u.RawQuery = strings.TrimPrefix(t.query, "?")
+	u.ForceQuery = t.query == "?"
+	return u
+}
+
+// maxForwards refuses TRACE, which would show the client what the gateway adds
+// to its requests, and stops OPTIONS that asks to be stopped (RFC 9110 §7.6.2).
+func maxForwards(method string, h http.Header) error {
+	if method == http.MethodTrace {
+		return &Error{Status: http.StatusMethodNotAllowed, Cause: "http_request_denied", Outcome: Denied, Msg: "TRACE is not passed on"}
+	}
+	v := h.Get("Max-Forwards")
+	if method != http.MethodOptions || v == "" {
+		return nil
+	}
+	var n uint16
+	if _, err := fmt.Sscanf(v, "%d", &n); err != nil {
+		return &Error{Status: http.StatusBadRequest, Cause: "http_request_error", Outcome: Invalid, Msg: "Max-Forwards is not a number"}
+	}
+	if n == 0 {
+		return &Error{Status: http.StatusOK, Cause: "proxy_internal_response", Outcome: Done, Msg: "Max-Forwards ended here"}
+	}
+	h.Set("Max-Forwards", fmt.Sprint(n-1))
+	return nil
+}
+
+func (p *passage) exchangeError(err error) error {
+	if p.r.Context().Err() != nil {
+		return context.Canceled // the client went first; what the origin leg made of it does not matter
+	}
+	var l *legError
+	if !errors.As(err, &l) {
+		err = &legError{stage: stageExchange, addr: p.target.hostPort(p.decision.Port), err: err}
+	}
+	return err
+}
+
+// answer passes the origin's answer on.
+func (p *passage) answer(res *http.Response, up *upload) {
+	defer res.Body.Close()
+	h := p.w.Header()
+	for name, values := range nextHop(res.Header) {
+		h[name] = values
+	}
+	via(h, res.ProtoMajor, res.ProtoMinor)
+	if _, ok := h["Content-Type"]; !ok {
+		h["Content-Type"] = nil // keeps net/http from guessing one
+	}
+	for name := range res.Trailer {
+		h.Add("Trailer", name)
+	}
+	announced := len(res.Trailer)
+	if !up.complete() {
+		h.Set("Connection", "close") // the rest of the request's body has nowhere to go
+	}
+	p.rec.Status = res.StatusCode
+	p.w.WriteHeader(res.StatusCode)
+	err := p.copyBody(res)
+	p.rec.Sent = up.sent()
+	if err != nil {
+		p.abort(err)
+	}
+	p.rec.Outcome = Done
+	for name, values := range res.Trailer {
+		if len(res.Trailer) != announced {
+			name = http.TrailerPrefix + name // came without having been announced
+		}
+		h[name] = values
+	}
+}
+
+// copyBody moves the body as it comes: what was read is flushed at once, so
+// that event streams and long polls live, and nothing more is read before the
+// client has taken it.
+func (p *passage) copyBody(res *http.Response) error {
+	rc := http.NewResponseController(p.w)
+	if res.ContentLength != 0 {
+		_ = rc.Flush() // the head must not wait for the body
+	}
+	buf := buffers.Get().(*[]byte)
+	defer buffers.Put(buf)
+	stall := p.s.Limits.stall()
+	for {
+		n, err := res.Body.Read(*buf)
+		if n > 0 {
+			_ = rc.SetWriteDeadline(time.Now().Add(stall))
+			m, writeErr := p.w.Write((*buf)[:n])
+			p.rec.Received += int64(m)
+			if writeErr == nil {
+				writeErr = rc.Flush()
+			}
+			if writeErr != nil {
+				return &Error{Cause: "connection_write_timeout", Outcome: Gone, Err: fmt.Errorf("writing to the client: %w", writeErr)}
+			}
+		}
+		if err == io.EOF {
+			return nil
+		}
+		if err != nil {
+			if p.r.Context().Err() != nil {
+				return &Error{Cause: "connection_terminated", Outcome: Gone, Err: err}
+			}
+			return &Error{Cause: "http_response_incomplete", Outcome: Failed, Err: fmt.Errorf("reading the answer's body: %w", err)}
+		}
+	}
+}
+
+var buffers = sync.Pool{New: func() any { b := make([]byte, 64<<10); return &b }}
+
+// abort ends an answer that cannot be completed so that the client notices:
+// by a reset, because a mere end could look like the body's (RFC 9112 §8).
+func (p *passage) abort(err error) {
+	p.fail(p.s.asError(err, p.target.host.String()))
+	if p.conn != nil {
+		if c, ok := p.conn.Conn.(*net.TCPConn); ok {
+			_ = c.SetLinger(0)
+		}
+	}
+	panic(http.ErrAbortHandler)
+}
+
+// interim passes 1xx answers on (RFC 9110 §15.2), but not 100: net/http sends
+// that itself as soon as the body is wanted, which is when the origin's came.
+type interim struct {
+	mu    sync.Mutex
+	w     http.ResponseWriter
+	old   bool // an HTTP/1.0 client, which must not get any
+	ended bool // net/http may still call when the final answer has begun
+}
+
+func (i *interim) pass(code int, h textproto.MIMEHeader) error {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	if i.ended || i.old || code == http.StatusContinue {
+		return nil
+	}
+	to := i.w.Header()
+	for name, values := range nextHop(http.Header(h)) {
+		to[name] = values
+	}
+	i.w.WriteHeader(code)
+	clear(to)
+	return nil
+}
+
+func (i *interim) end() {
+	i.mu.Lock()
+	i.ended = true
+	i.mu.Unlock()
+}

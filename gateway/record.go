@@ -1,0 +1,69 @@
+// Copyright 2026 The sallyport authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package gateway
+
+import (
+	"crypto/tls"
+	"net/netip"
+	"time"
+
+	"sallyport/policy"
+	"sallyport/tunnel"
+)
+
+// A Record is everything that is told about one transaction: a request, or a
+// CONNECT with its tunnel. It is filled as the transaction goes and handed to
+// Server.Observe once, at its end.
+type Record struct {
+	Time     time.Time // when the request's head had been read
+	ID       string    // also in the answer's Proxy-Status
+	Client   netip.AddrPort
+	Identity policy.Client
+
+	Method string // "" when the head could not be read
+	URL    string // no userinfo; the query only with log: full; authority alone for CONNECT
+	Proto  string // HTTP/1.1 or HTTP/1.0
+
+	Decision policy.Decision
+	Revision string      // of the policy that was asked
+	Mode     policy.Mode // what was done: Decision.Mode, or Deny when it was refused later
+
+	ClientTLS *tls.ConnectionState // nil: plain
+	Origin    OriginLeg
+	Hello     *tunnel.Hello // of a tunnel's client; nil when none was seen
+
+	Status   int   // sent to the client; 0 when the client had gone
+	Sent     int64 // body or tunnel bytes, client to origin
+	Received int64 // body or tunnel bytes, origin to client
+
+	FirstByte time.Duration // from Time to the head of the origin's answer; 0: none came
+	Total     time.Duration
+
+	Outcome Outcome
+	Cause   string // RFC 9209 §2.3, "" for Done
+	Err     error  // for the log only
+}
+
+// An OriginLeg is how the gateway met the origin.
+type OriginLeg struct {
+	Addr       netip.AddrPort // connected to; zero when no connection was made
+	TLS        *tls.ConnectionState
+	ClientCert string // subject of the certificate the gateway showed; "" none asked for or none configured
+	Reused     bool   // from the pool: the durations are 0
+	DNS        time.Duration
+	Connect    time.Duration
+	Handshake  time.Duration
+}
+
+// An Outcome is how a transaction ended.
+type Outcome string
+
+const (
+	Done    Outcome = "done"    // served as decided
+	Denied  Outcome = "denied"  // refused by the policy, the address guard or a check on the payload
+	Failed  Outcome = "failed"  // the origin or the network
+	Invalid Outcome = "invalid" // the client's message
+	Gone    Outcome = "gone"    // the client left before the end
+	Closed  Outcome = "closed"  // ended by a limit, a reload or the drain
+)

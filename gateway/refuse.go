@@ -1,0 +1,126 @@
+// Copyright 2026 The sallyport authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package gateway
+
+import (
+	_ "embed"
+	"encoding/json"
+	"fmt"
+	"html/template"
+	"net/http"
+	"strconv"
+	"strings"
+)
+
+// refuse answers with what err says: one line for curl, a page for browsers,
+// problem details (RFC 9457) for programs, and for all of them Proxy-Status
+// (RFC 9209). It is called at most once, before anything else was answered.
+func (p *passage) refuse(err error) {
+	e := p.s.asError(err, p.target.host.String())
+	p.fail(e)
+	p.rec.Status = e.Status
+	h := p.w.Header()
+	h.Set("Proxy-Status", proxyStatus(e, p.rec.ID))
+	h.Set("Cache-Control", "no-store")
+	h.Set("X-Content-Type-Options", "nosniff")
+	if e.Location != "" {
+		h.Set("Location", e.Location)
+	}
+	if e.NoReuse || !p.reusable() {
+		h.Set("Connection", "close")
+	}
+	answer := answer{Status: e.Status, Title: http.StatusText(e.Status), Detail: e.Msg, Rule: e.Rule, ID: p.rec.ID, Cause: e.Cause}
+	kind, body := answer.render(p.r.Header.Get("Accept"))
+	h.Set("Content-Type", kind)
+	h.Set("Content-Length", strconv.Itoa(len(body)))
+	p.w.WriteHeader(e.Status)
+	_, _ = p.w.Write(body) // nobody is left to tell when this fails
+}
+
+// fail enters e in the record.
+func (p *passage) fail(e *Error) {
+	p.rec.Mode = 0
+	if e.Outcome == Failed || e.Outcome == Gone {
+		p.rec.Mode = p.decision.Mode // it was allowed, and tried
+	}
+	p.rec.Outcome, p.rec.Cause, p.rec.Err = e.Outcome, e.Cause, e
+}
+
+// reusable reports whether another request may follow on this connection. A
+// refused CONNECT leaves it usable when nothing came behind the CONNECT, so
+// that the client can try again, with credentials for example.
+func (p *passage) reusable() bool {
+	if p.r.Method != http.MethodConnect || p.conn == nil {
+		return true
+	}
+	return p.conn.resume()
+}
+
+// proxyStatus is a Proxy-Status field value: a structured field item (RFC 8941)
+// with the parameters of RFC 9209 §2.1 and, as its §2.2 allows, two of ours.
+func proxyStatus(e *Error, id string) string {
+	v := "sallyport; error=" + e.Cause + "; details=" + sfString(e.Msg)
+	if e.Rule != "" {
+		v += "; rule=" + sfString(e.Rule)
+	}
+	return v + "; id=" + sfString(id)
+}
+
+// sfString writes a structured field string (RFC 8941 §3.3.3): printable ASCII.
+func sfString(s string) string {
+	var b strings.Builder
+	b.WriteByte('"')
+	for _, r := range s {
+		switch {
+		case r == '"' || r == '\\':
+			b.WriteByte('\\')
+			b.WriteRune(r)
+		case r == '…':
+			b.WriteString("...")
+		case r < ' ' || r > '~':
+			b.WriteByte('?')
+		default:
+			b.WriteRune(r)
+		}
+	}
+	b.WriteByte('"')
+	return b.String()
+}
+
+// An answer is what the client gets to read.
+type answer struct {
+	Type   string `json:"type"`
+	Title  string `json:"title"`
+	Status int    `json:"status"`
+	Detail string `json:"detail"`
+	Rule   string `json:"rule,omitempty"`
+	Cause  string `json:"cause"`
+	ID     string `json:"id"`
+}
+
+//go:embed refuse.html
+var pageSource string
+
+var page = template.Must(template.New("refuse").Parse(pageSource))
+
+func (a answer) render(accept string) (contentType string, body []byte) {
+	accept = strings.ToLower(accept)
+	switch {
+	case strings.Contains(accept, "text/html"):
+		var b strings.Builder
+		if err := page.Execute(&b, a); err == nil {
+			return "text/html; charset=utf-8", []byte(b.String())
+		}
+	case strings.Contains(accept, "json"):
+		a.Type = "about:blank"
+		if b, err := json.Marshal(a); err == nil {
+			return "application/problem+json", append(b, '\n')
+		}
+	}
+	line := fmt.Sprintf("sallyport: %s", a.Detail)
+	if a.Rule != "" && !strings.Contains(a.Detail, a.Rule) {
+		line += fmt.Sprintf(" (rule %q)", a.Rule)
+	}
+	return "text/plain; charset=utf-8", []byte(line + " [" + a.ID + "]\n")
+}

@@ -1,0 +1,286 @@
+// Copyright 2026 The sallyport authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package gateway
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"io"
+	"net"
+	"net/url"
+	"strings"
+	"sync"
+	"time"
+
+	"sallyport/gateway/h1"
+)
+
+// strictConn stands between a client and net/http's server and lets only
+// bytes through that are unambiguous HTTP/1.1. The server accepts obsolete
+// folding, bare LF and Transfer-Encoding beside Content-Length; each of them
+// is one request here and two at the next hop.
+//
+// A head that breaks the grammar is replaced by a request with malformedMethod,
+// so that the answer is made where all answers are made, in its turn behind
+// the answers to the requests before it, and after it nothing more is read.
+// A body that breaks the grammar ends in an error.
+type strictConn struct {
+	net.Conn
+	maxHead int
+
+	mu     sync.Mutex
+	buf    []byte // read from the client and not handed on yet
+	ready  int    // bytes of buf that were checked
+	state  strictState
+	length int64      // stateLength: bytes of the body still to come
+	chunks h1.Chunked // stateChunked
+	early  int        // stateOpaque: bytes handed on behind a CONNECT
+	fault  *h1.Error  // what was wrong, once something was
+	end    error      // came together with the last bytes of buf
+}
+
+type strictState uint8
+
+const (
+	stateHead    strictState = iota
+	stateLength              // in a body of known length
+	stateChunked             // in a chunked body
+	stateOpaque              // behind a CONNECT: whatever comes is not HTTP
+	stateFault               // nothing more is read
+)
+
+// malformedMethod cannot be guessed, so no client can send it.
+var malformedMethod = "MALFORMED-" + rand.Text()
+
+var malformedHead = []byte(malformedMethod + " / HTTP/1.1\r\nHost: malformed\r\nConnection: close\r\n\r\n")
+
+var errMalformedBody = errors.New("the request's body is malformed")
+
+// Read implements net.Conn. net/http calls it from one goroutine at a time,
+// but while a handler runs that is not the handler's.
+func (c *strictConn) Read(p []byte) (int, error) {
+	into := p
+	if len(into) < 512 { // net/http waits for the next request with one byte
+		into = make([]byte, 4<<10)
+	}
+	for {
+		c.mu.Lock()
+		n, err := c.take(p)
+		c.mu.Unlock()
+		if n > 0 || err != nil {
+			return n, err
+		}
+		// The lock is free while the client is waited for: a refused CONNECT
+		// must be able to say so meanwhile.
+		n, err = c.Conn.Read(into)
+		if n == 0 && err != nil {
+			return 0, err
+		}
+		c.mu.Lock()
+		c.buf, c.end = append(c.buf, into[:n]...), err
+		c.mu.Unlock()
+	}
+}
+
+// take hands on checked bytes, checking more when there are none.
+func (c *strictConn) take(p []byte) (int, error) {
+	if c.ready == 0 {
+		c.check()
+	}
+	if c.ready > 0 {
+		n := copy(p, c.buf[:c.ready])
+		c.ready -= n
+		if c.buf = c.buf[n:]; len(c.buf) == 0 {
+			c.buf = nil // an idle connection holds no buffer
+		}
+		if c.state == stateOpaque {
+			c.early += n
+		}
+		return n, nil
+	}
+	if c.state == stateFault {
+		if c.fault != nil && c.fault.Status == 0 {
+			return 0, errMalformedBody
+		}
+		return 0, io.EOF
+	}
+	return 0, c.end
+}
+
+// check moves ready forward over what is in buf, one message part at a time.
+func (c *strictConn) check() {
+	if len(c.buf) == 0 {
+		return
+	}
+	switch c.state {
+	case stateHead:
+		c.checkHead()
+	case stateLength:
+		c.ready = int(min(int64(len(c.buf)), c.length))
+		if c.length -= int64(c.ready); c.length == 0 {
+			c.state = stateHead
+		}
+	case stateChunked:
+		n, done, err := c.chunks.Scan(c.buf)
+		c.ready = n
+		switch {
+		case err != nil:
+			// Status 0: the head was fine, the answer belongs to it.
+			c.fault, c.state = &h1.Error{Msg: err.Error()}, stateFault
+			c.buf = c.buf[:n]
+		case done:
+			c.state = stateHead
+		}
+	case stateOpaque:
+		c.ready = len(c.buf)
+	case stateFault:
+		c.buf = nil
+	}
+}
+
+func (c *strictConn) checkHead() {
+	// RFC 9112 §2.2: an empty line ahead of a request line is skipped; old
+	// clients send one behind a POST.
+	for len(c.buf) >= 2 && c.buf[0] == '\r' && c.buf[1] == '\n' {
+		c.buf = c.buf[2:]
+	}
+	if len(c.buf) == 0 || len(c.buf) == 1 && c.buf[0] == '\r' {
+		return
+	}
+	head, n, err := h1.ParseHead(c.buf)
+	if err == nil && n == 0 {
+		if len(c.buf) <= c.maxHead {
+			return
+		}
+		err = &h1.Error{Status: 431, Msg: "the request's head is too large"}
+	}
+	if err == nil && n > c.maxHead {
+		err = &h1.Error{Status: 431, Msg: "the request's head is too large"}
+	}
+	if err == nil {
+		err = readable(head)
+	}
+	if err != nil {
+		c.fault, c.state = asFault(err), stateFault
+		c.buf, c.ready = malformedHead, len(malformedHead)
+		return
+	}
+	c.ready = n
+	switch {
+	case head.Connect():
+		c.state, c.early = stateOpaque, 0
+	case head.Chunked:
+		c.state, c.chunks = stateChunked, h1.Chunked{}
+	case head.Length > 0:
+		c.state, c.length = stateLength, head.Length
+	}
+}
+
+// readable refuses targets that net/http's server would refuse by an answer
+// of its own, without a record.
+func readable(h h1.Head) error {
+	target := string(h.Target)
+	if h.Connect() && !strings.HasPrefix(target, "/") {
+		target = "http://" + target
+	}
+	if _, err := url.ParseRequestURI(target); err != nil {
+		return &h1.Error{Status: 400, Msg: "the request target is not a URL: " + urlReason(err)}
+	}
+	return nil
+}
+
+func urlReason(err error) string {
+	var u *url.Error
+	if errors.As(err, &u) {
+		return u.Err.Error() // without the URL, which may hold a password
+	}
+	return "it cannot be read"
+}
+
+func asFault(err error) *h1.Error {
+	var f *h1.Error
+	if errors.As(err, &f) {
+		return f
+	}
+	return &h1.Error{Status: 400, Msg: err.Error()}
+}
+
+// faulty returns what was wrong with the bytes of this connection, nil when
+// nothing was.
+func (c *strictConn) faulty() *h1.Error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.fault
+}
+
+// resume goes back to reading requests after a CONNECT that was refused. It
+// reports false when bytes came behind the CONNECT: whether they are a
+// ClientHello or a request nobody can say, so the connection has to end.
+func (c *strictConn) resume() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.state != stateOpaque || c.early > 0 || len(c.buf) > 0 {
+		return false
+	}
+	c.state = stateHead
+	return true
+}
+
+// Close implements net.Conn. Closing with bytes unread makes the kernel send a
+// reset, which can overtake the answer that was just written; so a connection
+// that is given up mid-message is closed one way first and drained for a
+// moment (RFC 9112 §9.6).
+func (c *strictConn) Close() error {
+	c.mu.Lock()
+	midway := c.state == stateFault
+	c.mu.Unlock()
+	half, ok := c.Conn.(interface{ CloseWrite() error })
+	if midway && ok && half.CloseWrite() == nil {
+		_ = c.Conn.SetReadDeadline(time.Now().Add(time.Second))
+		_, _ = io.CopyN(io.Discard, c.Conn, 256<<10)
+	}
+	return c.Conn.Close()
+}
+
+// stop makes the connection end where it stands: nothing more is read.
+func (c *strictConn) stop() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.state, c.buf, c.ready = stateFault, nil, 0
+}
+
+// surrender gives up the connection beneath and what was read from it and not
+// handed on. The strictConn is not used afterwards.
+func (c *strictConn) surrender() (net.Conn, []byte) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.Conn, c.buf
+}
+
+// strictListener makes every accepted connection a strictConn.
+type strictListener struct {
+	net.Listener
+	maxHead int
+}
+
+func (l strictListener) Accept() (net.Conn, error) {
+	c, err := l.Listener.Accept()
+	if err != nil {
+		return nil, err
+	}
+	return &strictConn{Conn: c, maxHead: l.maxHead}, nil
+}
+
+type connKey struct{}
+
+// withConn puts the client's connection where the handler finds it.
+func withConn(ctx context.Context, c net.Conn) context.Context {
+	return context.WithValue(ctx, connKey{}, c)
+}
+
+func strictOf(ctx context.Context) *strictConn {
+	c, _ := ctx.Value(connKey{}).(*strictConn)
+	return c
+}

@@ -1,0 +1,111 @@
+// Copyright 2026 The sallyport authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package gateway
+
+import (
+	"context"
+	"sync"
+
+	"sallyport/policy"
+)
+
+// tunnels are the open tunnels and upgraded connections of a Server, which
+// net/http no longer knows about. The zero value is ready.
+type tunnels struct {
+	mu       sync.Mutex
+	live     map[*liveTunnel]struct{}
+	draining bool
+	empty    chan struct{} // closed when draining and none is left
+}
+
+type liveTunnel struct {
+	ctx   context.Context
+	cut   context.CancelCauseFunc
+	query policy.Query // to be asked again when the policy changes
+}
+
+// open enters a tunnel; nil when the gateway is stopping.
+func (t *tunnels) open(q policy.Query) *liveTunnel {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.draining {
+		return nil
+	}
+	if t.live == nil {
+		t.live = make(map[*liveTunnel]struct{})
+	}
+	l := &liveTunnel{query: q}
+	l.ctx, l.cut = context.WithCancelCause(context.Background())
+	t.live[l] = struct{}{}
+	return l
+}
+
+// closed removes a tunnel that has ended.
+func (t *tunnels) closed(l *liveTunnel) {
+	l.cut(nil)
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	delete(t.live, l)
+	if t.draining && len(t.live) == 0 {
+		t.emptied()
+	}
+}
+
+func (t *tunnels) count() int {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return len(t.live)
+}
+
+// drain admits no further tunnel.
+func (t *tunnels) drain() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.draining {
+		return
+	}
+	t.draining, t.empty = true, make(chan struct{})
+	if len(t.live) == 0 {
+		t.emptied()
+	}
+}
+
+func (t *tunnels) emptied() {
+	select {
+	case <-t.empty:
+	default:
+		close(t.empty)
+	}
+}
+
+// wait returns when no tunnel is left after drain, or ctx's error.
+func (t *tunnels) wait(ctx context.Context) error {
+	select {
+	case <-t.empty:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// cut ends every tunnel for reason and waits until their records are handed over.
+func (t *tunnels) cut(reason error) {
+	t.mu.Lock()
+	for l := range t.live {
+		l.cut(reason)
+	}
+	t.mu.Unlock()
+	<-t.empty
+}
+
+// recheck cuts the tunnels that decide no longer allows.
+func (t *tunnels) recheck(decide func(policy.Query) policy.Decision) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for l := range t.live {
+		if d := decide(l.query); d.Mode != policy.Tunnel && d.Mode != policy.Originate && d.Mode != policy.Relay {
+			l.cut(errRecheck)
+		}
+	}
+}
