@@ -1,0 +1,60 @@
+// Copyright 2026 The sallyport authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"fmt"
+	"io"
+	"net"
+	"text/tabwriter"
+
+	"sallyport/policy"
+)
+
+// banner tells whoever started the gateway what is enforced where, what to
+// paste, and where files are.
+func banner(w io.Writer, o runOptions, listeners []net.Listener, p *policy.Policy) {
+	for _, l := range listeners {
+		fmt.Fprintf(w, "sallyport serves clients on %s\n", l.Addr())
+	}
+	url := "http://" + reachable(listeners[0].Addr())
+	fmt.Fprintf(w, "\n  export http_proxy=%s https_proxy=%s HTTP_PROXY=%s HTTPS_PROXY=%s\n\n", url, url, url, url)
+	source := "the built-in policy"
+	if o.policy != "" {
+		source = o.policy
+	}
+	fmt.Fprintf(w, "Enforced by %s, revision %s; the first rule that matches decides:\n\n", source, p.Revision[:8])
+	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	for _, r := range p.Rules {
+		fmt.Fprintf(t, "  %s\t%s\n", r.Name, r.Summary())
+	}
+	fmt.Fprintf(t, "  (otherwise)\tdeny\n")
+	t.Flush()
+	fmt.Fprintf(w, "\nFiles:\n\n")
+	t = tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	if o.policy == "" {
+		fmt.Fprintf(t, "  policy\tbuilt in; to write your own: sallyport policy starter > policy.yaml, then run --policy policy.yaml\n")
+	} else {
+		for _, f := range p.Files() {
+			fmt.Fprintf(t, "  policy\t%s\n", f)
+		}
+	}
+	state := o.state
+	if state == "" {
+		state = "none (give one with --state)"
+	}
+	fmt.Fprintf(t, "  state\t%s (client certificates by name: secrets/NAME.pem)\n", state)
+	fmt.Fprintf(t, "  log\tstderr\n")
+	t.Flush()
+	fmt.Fprintln(w)
+}
+
+// reachable is addr as a client on this machine can use it.
+func reachable(addr net.Addr) string {
+	host, port, err := net.SplitHostPort(addr.String())
+	if ip := net.ParseIP(host); err == nil && ip.IsUnspecified() {
+		return net.JoinHostPort("127.0.0.1", port)
+	}
+	return addr.String()
+}

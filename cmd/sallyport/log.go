@@ -1,0 +1,143 @@
+// Copyright 2026 The sallyport authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"crypto/sha256"
+	"crypto/tls"
+	"encoding/hex"
+	"fmt"
+	"os"
+	"time"
+
+	"github.com/rs/zerolog"
+
+	"sallyport/gateway"
+	"sallyport/policy"
+)
+
+// newLogger writes to stderr, in format json or console.
+func newLogger(format string) (zerolog.Logger, error) {
+	zerolog.TimeFieldFormat = time.RFC3339Nano
+	zerolog.DurationFieldUnit = time.Millisecond
+	if format == "" {
+		format = "json"
+		if isTerminal(os.Stderr) {
+			format = "console"
+		}
+	}
+	switch format {
+	case "json":
+		return zerolog.New(os.Stderr).With().Timestamp().Logger(), nil
+	case "console":
+		w := zerolog.ConsoleWriter{Out: os.Stderr, NoColor: !colour(os.Stderr), TimeFormat: time.TimeOnly}
+		return zerolog.New(w).With().Timestamp().Logger(), nil
+	}
+	return zerolog.Logger{}, &exitError{code: exitUsage, err: fmt.Errorf("--log %s: the formats are json and console", format)}
+}
+
+// logRecord writes the access log's line of one transaction.
+func logRecord(logger *zerolog.Logger, r *gateway.Record) {
+	d := r.Decision
+	if d.Rule != nil && d.Rule.Log == policy.LogNone {
+		return
+	}
+	e := logger.Info().
+		Str("id", r.ID).
+		Time("start", r.Time).
+		Str("client", r.Client.String())
+	identity(e, r.Identity)
+	e.Str("method", r.Method).Str("url", r.URL).Str("proto", r.Proto)
+	if d.Rule != nil {
+		e.Str("rule", d.Rule.Name)
+	}
+	e.Str("mode", r.Mode.String()).
+		Str("decision", d.Mode.String()).Str("reason", d.Reason.String()).
+		Uint64("generation", d.Generation)
+	if len(r.Revision) >= 8 {
+		e.Str("revision", r.Revision[:8])
+	}
+	if d.Mode != policy.Deny {
+		e.Interface("contract", d.Contract())
+	}
+	e.Dict("client_leg", leg(r.ClientTLS))
+	if r.Origin.Addr.IsValid() {
+		e.Dict("origin_leg", originLeg(r))
+	}
+	if h := r.Hello; h != nil {
+		e.Dict("hello", zerolog.Dict().Str("sni", h.ServerName).Strs("alpn", h.ALPN).Bool("ech", h.ECH))
+	}
+	e.Int("status", r.Status).Int64("sent", r.Sent).Int64("received", r.Received)
+	e.Dict("ms", timings(r))
+	e.Str("outcome", string(r.Outcome))
+	if r.Cause != "" {
+		e.Str("cause", r.Cause)
+	}
+	if r.Err != nil {
+		e.Str("error", r.Err.Error())
+	}
+	e.Msg("request")
+}
+
+func identity(e *zerolog.Event, c policy.Client) {
+	if c.User != "" {
+		e.Str("user", c.User)
+	}
+	if len(c.Groups) > 0 {
+		e.Strs("groups", c.Groups)
+	}
+	if len(c.Certs) > 0 {
+		e.Strs("cert", c.Certs)
+	}
+}
+
+// leg says how one side was protected.
+func leg(s *tls.ConnectionState) *zerolog.Event {
+	d := zerolog.Dict()
+	if s == nil {
+		return d.Str("tls", "none")
+	}
+	d.Str("tls", tls.VersionName(s.Version)).
+		Str("cipher", tls.CipherSuiteName(s.CipherSuite)).
+		Str("kex", s.CurveID.String()).
+		Str("alpn", s.NegotiatedProtocol).
+		Bool("resumed", s.DidResume)
+	if len(s.PeerCertificates) > 0 {
+		leaf := s.PeerCertificates[0]
+		sum := sha256.Sum256(leaf.Raw)
+		d.Str("subject", leaf.Subject.String()).Str("sha256", hex.EncodeToString(sum[:]))
+	}
+	return d
+}
+
+func originLeg(r *gateway.Record) *zerolog.Event {
+	d := leg(r.Origin.TLS)
+	if r.Method == "CONNECT" {
+		d = zerolog.Dict().Str("tls", "the client's own")
+	}
+	d.Str("addr", r.Origin.Addr.String()).Bool("reused", r.Origin.Reused)
+	if r.Origin.ClientCert != "" {
+		d.Str("client_cert", r.Origin.ClientCert)
+	}
+	return d
+}
+
+func timings(r *gateway.Record) *zerolog.Event {
+	d := zerolog.Dict()
+	for _, t := range []struct {
+		name string
+		d    time.Duration
+	}{
+		{"dns", r.Origin.DNS},
+		{"connect", r.Origin.Connect},
+		{"tls", r.Origin.Handshake},
+		{"first_byte", r.FirstByte},
+		{"total", r.Total},
+	} {
+		if t.d != 0 {
+			d.Float64(t.name, float64(t.d.Microseconds())/1000)
+		}
+	}
+	return d
+}

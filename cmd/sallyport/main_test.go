@@ -1,0 +1,149 @@
+// Copyright 2026 The sallyport authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/rogpeppe/go-internal/testscript"
+)
+
+func TestMain(m *testing.M) {
+	testscript.Main(m, map[string]func(){
+		"sallyport": func() { os.Exit(realMain()) },
+	})
+}
+
+// TestScripts runs testdata/script: the real binary on real sockets. The file
+// names are the list of features. See testdata/script/README.md for the
+// commands beyond testscript's own.
+func TestScripts(t *testing.T) { runScripts(t, "testdata/script") }
+
+func runScripts(t *testing.T, dir string) {
+	testscript.Run(t, testscript.Params{
+		Dir: dir,
+		Setup: func(env *testscript.Env) error {
+			w := newWorld(env)
+			env.Values[worldKey{}] = w
+			env.Defer(w.close)
+			return w.setUp(env)
+		},
+		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){
+			"origin":  cmdOrigin,
+			"saw":     cmdSaw,
+			"dns":     cmdDNS,
+			"expand":  cmdExpand,
+			"gateway": cmdGateway,
+			"log":     cmdLog,
+			"signal":  cmdSignal,
+			"ended":   cmdEnded,
+			"raw":     cmdRaw,
+			"talk":    cmdTalk,
+			"json":    cmdJSON,
+		},
+		Condition: func(cond string) (bool, error) {
+			if cond == "root" {
+				return os.Getuid() == 0, nil
+			}
+			return false, fmt.Errorf("unknown condition %q", cond)
+		},
+	})
+}
+
+type worldKey struct{}
+
+// A world is what one script runs in: its certificates, names, origins and gateways.
+type world struct {
+	dir      string
+	ca       *testCA
+	dns      *fakeDNS
+	origins  map[string]*testOrigin
+	gateways map[string]*gatewayProcess
+	talks    map[string]*conversation
+}
+
+func newWorld(env *testscript.Env) *world {
+	return &world{
+		dir:      env.WorkDir,
+		origins:  make(map[string]*testOrigin),
+		gateways: make(map[string]*gatewayProcess),
+		talks:    make(map[string]*conversation),
+	}
+}
+
+func worldOf(ts *testscript.TestScript) *world { return ts.Value(worldKey{}).(*world) }
+
+// setUp writes ca.pem, client certificates and a password-free environment in
+// which nothing of the machine's own configuration is used.
+func (w *world) setUp(env *testscript.Env) error {
+	var err error
+	if w.ca, err = newTestCA("sallyport test root"); err != nil {
+		return err
+	}
+	if err := w.ca.writeFiles(w.dir); err != nil {
+		return err
+	}
+	if w.dns, err = startDNS(); err != nil {
+		return err
+	}
+	w.dns.set("*.test", "127.0.0.1")
+	for _, kv := range [][2]string{
+		{"DNS", w.dns.addr()},
+		{"HOME", filepath.Join(w.dir, "home")},
+		{"NO_COLOR", "1"},
+		{"no_proxy", ""},
+		{"NO_PROXY", ""},
+		{"http_proxy", ""},
+		{"https_proxy", ""},
+		{"SSL_CERT_DIR", "/dev/null"},
+	} {
+		env.Setenv(kv[0], kv[1])
+	}
+	return os.MkdirAll(filepath.Join(w.dir, "home"), 0o700)
+}
+
+func (w *world) close() {
+	for _, c := range w.talks {
+		c.close()
+	}
+	for _, g := range w.gateways {
+		g.kill()
+	}
+	for _, o := range w.origins {
+		o.close()
+	}
+	if w.dns != nil {
+		w.dns.close()
+	}
+}
+
+// cmdExpand replaces $NAME and ${NAME} in files: the ports of this run are not
+// known when a script is written.
+func cmdExpand(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) == 0 {
+		ts.Fatalf("usage: expand file...")
+	}
+	for _, name := range args {
+		text := ts.ReadFile(name)
+		out := os.Expand(text, func(k string) string {
+			if v := ts.Getenv(k); v != "" {
+				return v
+			}
+			return "$" + k
+		})
+		ts.Check(os.WriteFile(ts.MkAbs(name), []byte(out), 0o600))
+	}
+}
+
+// cmdDNS changes what a name resolves to: dns NAME ADDRESS...
+func cmdDNS(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) < 1 {
+		ts.Fatalf("usage: dns name address...")
+	}
+	worldOf(ts).dns.set(strings.ToLower(args[0]), args[1:]...)
+}

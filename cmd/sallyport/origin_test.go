@@ -1,0 +1,360 @@
+// Copyright 2026 The sallyport authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"crypto/sha1" // the WebSocket handshake's, RFC 6455 §4.2.2
+	"crypto/sha256"
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/base64"
+	"flag"
+	"fmt"
+	"io"
+	"log"
+	"net"
+	"net/http"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/rogpeppe/go-internal/testscript"
+)
+
+// A testOrigin is an origin in the test's process that keeps a journal of what
+// it saw. One port takes TLS and cleartext, told apart by the first byte, so
+// that a downgrade cannot hide: the cleartext twin is always there.
+type testOrigin struct {
+	l      net.Listener
+	http   *http.Server
+	tls    *tls.Config // nil: cleartext only
+	banner string      // not "": no HTTP, a protocol in which the server speaks first
+	count  bool        // no HTTP: reads to the end, then answers what it got
+
+	wg sync.WaitGroup
+	mu sync.Mutex
+	// journal is what came, a line an event.
+	journal bytes.Buffer
+	conns   map[net.Conn]bool
+	release chan struct{} // closed by origin NAME -release
+}
+
+// cmdOrigin starts an origin: origin NAME [flags]. It sets $NAME to its port and
+// $NAME_pin to its certificate's pin.
+func cmdOrigin(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) == 0 {
+		ts.Fatalf("usage: origin name [flags]")
+	}
+	w, name := worldOf(ts), args[0]
+	f := flag.NewFlagSet("origin", flag.ContinueOnError)
+	plain := f.Bool("plain", false, "no TLS")
+	cert := f.String("cert", "good", "good, expired, notyet, selfsigned, untrusted")
+	names := f.String("names", name+".test,site.test,*.test,127.0.0.1", "names in the certificate")
+	h2 := f.Bool("h2", false, "offer HTTP/2")
+	tls12 := f.Bool("tls12", false, "TLS 1.2 at most")
+	need := f.Bool("client-cert", false, "require a client certificate of the test CA")
+	banner := f.String("banner", "", "not HTTP: say this and echo")
+	count := f.Bool("count", false, "not HTTP: read to the end, then answer")
+	listen := f.String("listen", "127.0.0.1:0", "address")
+	release := f.Bool("release", false, "let the held answers of this origin go")
+	stop := f.Bool("stop", false, "end the origin")
+	ts.Check(f.Parse(args[1:]))
+	if *release {
+		close(w.origins[name].release)
+		return
+	}
+	if *stop {
+		w.origins[name].close()
+		return
+	}
+	l, err := net.Listen("tcp", *listen)
+	ts.Check(err)
+	o := &testOrigin{l: l, banner: *banner, count: *count, conns: make(map[net.Conn]bool), release: make(chan struct{})}
+	if !*plain && *banner == "" && !*count {
+		c, err := w.originCert(*cert, strings.Split(*names, ","))
+		ts.Check(err)
+		ts.Setenv(name+"_pin", pin(c.Leaf))
+		o.tls = &tls.Config{Certificates: []tls.Certificate{c}, NextProtos: []string{"http/1.1"}, MinVersion: tls.VersionTLS12}
+		if *h2 {
+			o.tls.NextProtos = []string{"h2", "http/1.1"}
+		}
+		if *tls12 {
+			o.tls.MaxVersion = tls.VersionTLS12
+		}
+		if *need {
+			o.tls.ClientAuth, o.tls.ClientCAs = tls.RequireAndVerifyClientCert, x509.NewCertPool()
+			o.tls.ClientCAs.AddCert(w.ca.cert)
+		}
+	}
+	_, port, _ := net.SplitHostPort(l.Addr().String())
+	ts.Setenv(name, port)
+	w.origins[name] = o
+	o.start()
+}
+
+func (w *world) originCert(kind string, names []string) (tls.Certificate, error) {
+	ca, from, to := w.ca, -time.Hour, 24*time.Hour
+	switch kind {
+	case "good":
+	case "expired":
+		from, to = -48*time.Hour, -24*time.Hour
+	case "notyet":
+		from, to = 24*time.Hour, 48*time.Hour
+	case "untrusted":
+		other, err := newTestCA("somebody else's root")
+		if err != nil {
+			return tls.Certificate{}, err
+		}
+		ca = other
+	case "selfsigned":
+		own, err := newTestCA("origin.test")
+		return tls.Certificate{Certificate: [][]byte{own.cert.Raw}, PrivateKey: own.key, Leaf: own.cert}, err
+	default:
+		return tls.Certificate{}, fmt.Errorf("no certificate %q", kind)
+	}
+	return ca.issue(x509.ExtKeyUsageServerAuth, "test origin", from, to, names...)
+}
+
+func (o *testOrigin) note(format string, args ...any) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	fmt.Fprintf(&o.journal, format+"\n", args...)
+}
+
+// cmdSaw checks an origin's journal: saw NAME REGEXP.
+func cmdSaw(ts *testscript.TestScript, neg bool, args []string) {
+	if len(args) != 2 {
+		ts.Fatalf("usage: [!] saw origin regexp")
+	}
+	o := worldOf(ts).origins[args[0]]
+	if o == nil {
+		ts.Fatalf("no origin %s", args[0])
+	}
+	o.mu.Lock()
+	text := o.journal.String()
+	o.mu.Unlock()
+	if regexp.MustCompile("(?m)"+args[1]).MatchString(text) == neg {
+		ts.Fatalf("origin %s saw:\n%s", args[0], text)
+	}
+}
+
+func (o *testOrigin) start() {
+	o.http = &http.Server{Handler: o, ErrorLog: log.New(io.Discard, "", 0)}
+	handed := &handedListener{conns: make(chan net.Conn), done: make(chan struct{}), addr: o.l.Addr()}
+	o.wg.Go(func() { _ = o.http.Serve(handed) })
+	o.wg.Go(func() {
+		defer close(handed.done)
+		for {
+			c, err := o.l.Accept()
+			if err != nil {
+				return
+			}
+			o.mu.Lock()
+			o.conns[c] = true
+			o.mu.Unlock()
+			o.wg.Go(func() { o.serve(c, handed) })
+		}
+	})
+}
+
+func (o *testOrigin) close() {
+	o.l.Close()
+	o.http.Close()
+	o.mu.Lock()
+	for c := range o.conns {
+		c.Close()
+	}
+	o.mu.Unlock()
+	select {
+	case <-o.release:
+	default:
+		close(o.release)
+	}
+	o.wg.Wait()
+}
+
+// serve finds out what a connection speaks.
+func (o *testOrigin) serve(c net.Conn, handed *handedListener) {
+	switch {
+	case o.banner != "":
+		o.note("connection")
+		defer c.Close()
+		fmt.Fprintf(c, "%s\r\n", o.banner)
+		n, _ := io.Copy(c, c)
+		o.note("echoed %d bytes", n)
+		return
+	case o.count:
+		defer c.Close()
+		h := sha256.New()
+		n, err := io.Copy(h, c)
+		o.note("read %d bytes err=%v", n, err)
+		fmt.Fprintf(c, "got %d bytes, sha256 %x\n", n, h.Sum(nil))
+		return
+	}
+	br := bufio.NewReader(c)
+	first, err := br.Peek(1)
+	if err != nil {
+		c.Close()
+		return
+	}
+	conn := net.Conn(&peekedConn{Conn: c, r: br})
+	if o.tls == nil || first[0] != 0x16 {
+		o.note("cleartext connection")
+		handed.give(conn)
+		return
+	}
+	t := tls.Server(conn, o.tls)
+	if err := t.Handshake(); err != nil {
+		o.note("handshake failed: %v", err)
+		c.Close()
+		return
+	}
+	s := t.ConnectionState()
+	cn := "none"
+	if len(s.PeerCertificates) > 0 {
+		cn = s.PeerCertificates[0].Subject.CommonName
+	}
+	o.note("tls connection sni=%s version=%s alpn=%s resumed=%v client-cert=%s", s.ServerName, tls.VersionName(s.Version), s.NegotiatedProtocol, s.DidResume, cn)
+	handed.give(t) // http.Server finds HTTP/2 in it by itself
+}
+
+type peekedConn struct {
+	net.Conn
+	r io.Reader
+}
+
+func (c *peekedConn) Read(b []byte) (int, error) { return c.r.Read(b) }
+
+type handedListener struct {
+	conns chan net.Conn
+	done  chan struct{}
+	addr  net.Addr
+}
+
+func (l *handedListener) give(c net.Conn) {
+	select {
+	case l.conns <- c:
+	case <-l.done:
+		c.Close()
+	}
+}
+
+func (l *handedListener) Accept() (net.Conn, error) {
+	select {
+	case c := <-l.conns:
+		return c, nil
+	case <-l.done:
+		return nil, net.ErrClosed
+	}
+}
+func (l *handedListener) Close() error   { return nil }
+func (l *handedListener) Addr() net.Addr { return l.addr }
+
+// ServeHTTP answers by path; /echo says what came.
+func (o *testOrigin) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	o.note("request %s %s %s host=%s", r.Method, r.RequestURI, r.Proto, r.Host)
+	for _, name := range slices.Sorted(func(yield func(string) bool) {
+		for k := range r.Header {
+			if !yield(k) {
+				return
+			}
+		}
+	}) {
+		o.note("  %s: %s", name, strings.Join(r.Header[name], " | "))
+	}
+	path, arg, _ := strings.Cut(strings.TrimPrefix(r.URL.Path, "/"), "/")
+	switch path {
+	case "status":
+		code, _ := strconv.Atoi(arg)
+		w.WriteHeader(code)
+	case "bytes":
+		n, _ := strconv.ParseInt(arg, 10, 64)
+		w.Header().Set("Content-Length", arg)
+		_, _ = io.Copy(w, io.LimitReader(pattern{}, n))
+	case "chunks":
+		n, _ := strconv.Atoi(arg)
+		for i := range n {
+			fmt.Fprintf(w, "chunk %d\n", i)
+			_ = http.NewResponseController(w).Flush()
+		}
+	case "trailers":
+		w.Header().Set("Trailer", "X-Sum")
+		fmt.Fprint(w, "body\n")
+		w.Header().Set("X-Sum", "announced")
+		w.Header().Set(http.TrailerPrefix+"X-Late", "unannounced")
+	case "hints":
+		w.Header().Set("Link", "</style.css>; rel=preload")
+		w.WriteHeader(http.StatusEarlyHints)
+		fmt.Fprint(w, "after hints\n")
+	case "refuse-upload": // answers before the body came
+		_ = http.NewResponseController(w).EnableFullDuplex()
+		http.Error(w, "too much", http.StatusRequestEntityTooLarge)
+	case "hold": // begins to answer, goes on when released
+		fmt.Fprint(w, "held\n")
+		_ = http.NewResponseController(w).Flush()
+		o.note("holding")
+		<-o.release
+		fmt.Fprint(w, "released\n")
+	case "abort":
+		w.Header().Set("Content-Length", "1000")
+		fmt.Fprint(w, "only this")
+		_ = http.NewResponseController(w).Flush()
+		panic(http.ErrAbortHandler)
+	case "drop": // takes the request and closes without an answer
+		_, _ = io.Copy(io.Discard, r.Body)
+		panic(http.ErrAbortHandler)
+	case "hop": // fields that must not travel on
+		w.Header().Set("Connection", "X-Hop")
+		w.Header().Set("X-Hop", "1")
+		w.Header().Set("Keep-Alive", "timeout=5")
+		w.Header().Set("Proxy-Authenticate", "Basic realm=origin")
+		w.Header().Set("X-End", "2")
+	case "ws":
+		o.webSocket(w, r)
+	default:
+		h := sha256.New()
+		n, err := io.Copy(h, r.Body)
+		o.note("  body %d bytes sha256 %x err=%v", n, h.Sum(nil), err)
+		for k, v := range r.Trailer {
+			o.note("  trailer %s: %s", k, strings.Join(v, ","))
+		}
+		w.Header().Set("X-Origin", "yes")
+		fmt.Fprintf(w, "%s %s %s host=%s body=%d sha256=%x\n", r.Method, r.RequestURI, r.Proto, r.Host, n, h.Sum(nil))
+	}
+}
+
+// webSocket completes the handshake and echoes bytes; frames are opaque to the
+// gateway, so they are here.
+func (o *testOrigin) webSocket(w http.ResponseWriter, r *http.Request) {
+	if !strings.EqualFold(r.Header.Get("Upgrade"), "websocket") || r.Header.Get("Connection") != "Upgrade" {
+		http.Error(w, "not a websocket handshake", http.StatusBadRequest)
+		return
+	}
+	c, rw, err := http.NewResponseController(w).Hijack()
+	if err != nil {
+		o.note("hijack: %v", err)
+		return
+	}
+	defer c.Close()
+	sum := sha1.Sum([]byte(r.Header.Get("Sec-WebSocket-Key") + "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"))
+	fmt.Fprintf(rw, "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: %s\r\n\r\n", base64.StdEncoding.EncodeToString(sum[:]))
+	_ = rw.Flush()
+	n, err := io.Copy(c, rw)
+	o.note("websocket echoed %d bytes err=%v", n, err)
+}
+
+// pattern is an endless stream that repeats with a period no power of two divides.
+type pattern struct{}
+
+func (pattern) Read(b []byte) (int, error) {
+	for i := range b {
+		b[i] = byte('a' + i%23)
+	}
+	return len(b), nil
+}

@@ -1,0 +1,224 @@
+// Copyright 2026 The sallyport authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"syscall"
+	"time"
+
+	"github.com/rs/zerolog"
+	"github.com/spf13/cobra"
+
+	"sallyport/certs"
+	"sallyport/gateway"
+	"sallyport/tunnel"
+)
+
+type runOptions struct {
+	listen   []string
+	policy   string
+	state    string
+	log      string
+	drain    time.Duration
+	resolver string
+}
+
+func runCommand() *cobra.Command {
+	var o runOptions
+	cmd := &cobra.Command{
+		Use:   "run",
+		Short: "Run the gateway",
+		Long: `Run the gateway. Without --policy a built-in policy serves clients on this
+machine only. Every flag can also be given as SALLYPORT_ and its name, as in
+SALLYPORT_POLICY. A changed policy file is loaded at once, and on SIGHUP.`,
+		Example: `  sallyport run
+  sallyport run --policy policy.yaml --listen 127.0.0.1:3128 --listen '[::1]:3128'
+  SALLYPORT_LISTEN=10.0.0.1:3128 sallyport run --policy policy.yaml --log json`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if err := fromEnv(cmd); err != nil {
+				return err
+			}
+			return run(o)
+		},
+	}
+	f := cmd.Flags()
+	f.StringSliceVar(&o.listen, "listen", []string{"127.0.0.1:3128"}, "address to serve clients on; repeat for several")
+	f.StringVar(&o.policy, "policy", "", "policy file (default: the built-in one)")
+	f.StringVar(&o.state, "state", defaultState(), "directory of secrets and of what is kept between runs")
+	f.StringVar(&o.log, "log", "", "json or console, on stderr (default: console on a terminal, else json)")
+	f.DurationVar(&o.drain, "drain", 30*time.Second, "how long requests and tunnels may go on after SIGTERM")
+	f.StringVar(&o.resolver, "resolver", "", "DNS server to ask, as IP:PORT (default: the system's)")
+	return cmd
+}
+
+// run is the composition root: it puts the packages together, starts nothing
+// before everything it needs is there, and ends what it started.
+func run(o runOptions) error {
+	logger, err := newLogger(o.log)
+	if err != nil {
+		return err
+	}
+	resolver, err := newResolver(o.resolver)
+	if err != nil {
+		return err
+	}
+	active, err := openActive(o.policy, o.state)
+	if err != nil {
+		return err
+	}
+	server := &gateway.Server{
+		Generation: active.Generation,
+		Dialer:     tunnel.Dialer{Resolver: resolver},
+		Describe:   certs.Describe,
+		Observe:    func(r *gateway.Record) { logRecord(&logger, r) },
+	}
+	// Signals are caught before anybody can know that we listen.
+	signals := make(chan os.Signal, 2)
+	signal.Notify(signals, syscall.SIGTERM, syscall.SIGINT, syscall.SIGHUP)
+	defer signal.Stop(signals)
+	listeners, err := listen(o.listen)
+	if err != nil {
+		return err
+	}
+	watch, err := watchFiles(active.Files())
+	if err != nil {
+		closeAll(listeners)
+		return fmt.Errorf("watching the policy's files: %w", err)
+	}
+	defer watch.Close()
+	failed := make(chan error, len(listeners))
+	for _, l := range listeners {
+		go func() { failed <- server.Serve(l) }()
+	}
+	banner(os.Stdout, o, listeners, active.policy())
+	logger.Info().Str("revision", active.policy().Revision[:8]).Strs("listen", addresses(listeners)).Msg("serving")
+
+	for {
+		select {
+		case s := <-signals:
+			if s != syscall.SIGHUP {
+				return stop(server, &logger, o.drain, signals)
+			}
+			reload(active, server, watch, &logger, "SIGHUP")
+		case <-watch.Changed:
+			reload(active, server, watch, &logger, "file change")
+		case err := <-failed:
+			if !errors.Is(err, http.ErrServerClosed) {
+				closeAll(listeners)
+				return &exitError{code: exitFailed, err: fmt.Errorf("serving: %w", err)}
+			}
+		}
+	}
+}
+
+// stop drains the server; a second signal, or the end of the time, cuts what
+// is left.
+func stop(server *gateway.Server, logger *zerolog.Logger, drain time.Duration, signals <-chan os.Signal) error {
+	logger.Info().Int("tunnels", server.Tunnels()).Stringer("drain", drain).Msg("stopping: no new connections, waiting for open ones")
+	ctx, cancel := context.WithTimeout(context.Background(), drain)
+	defer cancel()
+	again := make(chan struct{})
+	go func() {
+		for s := range signals {
+			if s != syscall.SIGHUP {
+				close(again)
+				cancel()
+				return
+			}
+		}
+	}()
+	err := server.Shutdown(ctx)
+	select {
+	case <-again:
+		return &exitError{code: exitFailed, err: errors.New("stopped at once by a second signal")}
+	default:
+	}
+	if err != nil {
+		logger.Warn().Msg("stopped; what was still open after the drain time was cut")
+		return nil
+	}
+	logger.Info().Msg("stopped")
+	return nil
+}
+
+// listen opens all listeners or none. MPTCP, which Go would switch on, costs
+// every accepted connection and helps no client of a local network.
+func listen(addrs []string) ([]net.Listener, error) {
+	var lc net.ListenConfig
+	lc.SetMultipathTCP(false)
+	var open []net.Listener
+	for _, addr := range addrs {
+		l, err := lc.Listen(context.Background(), "tcp", addr)
+		if err != nil {
+			closeAll(open)
+			return nil, &exitError{code: exitFailed, err: listenError(addr, err)}
+		}
+		open = append(open, l)
+	}
+	return open, nil
+}
+
+func listenError(addr string, err error) error {
+	switch {
+	case errors.Is(err, syscall.EADDRINUSE):
+		return fmt.Errorf("cannot listen on %s: another program serves there; end it, or choose another address with --listen", addr)
+	case errors.Is(err, syscall.EACCES):
+		return fmt.Errorf("cannot listen on %s: ports below 1024 need a privilege; choose a higher one with --listen", addr)
+	case errors.Is(err, syscall.EADDRNOTAVAIL):
+		return fmt.Errorf("cannot listen on %s: this machine has no such address", addr)
+	}
+	return fmt.Errorf("cannot listen on %s: %w; an address looks like 127.0.0.1:3128", addr, err)
+}
+
+func closeAll(listeners []net.Listener) {
+	for _, l := range listeners {
+		l.Close()
+	}
+}
+
+func addresses(listeners []net.Listener) []string {
+	var out []string
+	for _, l := range listeners {
+		out = append(out, l.Addr().String())
+	}
+	return out
+}
+
+// newResolver asks addr alone; "" means the system's resolvers.
+func newResolver(addr string) (*net.Resolver, error) {
+	if addr == "" {
+		return nil, nil
+	}
+	if host, _, err := net.SplitHostPort(addr); err != nil || net.ParseIP(host) == nil {
+		return nil, &exitError{code: exitUsage, err: fmt.Errorf("--resolver %s is not an address with a port, as in 10.0.0.53:53", addr)}
+	}
+	return &net.Resolver{PreferGo: true, Dial: func(ctx context.Context, network, _ string) (net.Conn, error) {
+		var d net.Dialer
+		return d.DialContext(ctx, network, addr)
+	}}, nil
+}
+
+// defaultState follows systemd (StateDirectory=) and the XDG base directories.
+// "" when there is no home either.
+func defaultState() string {
+	if dir := os.Getenv("STATE_DIRECTORY"); dir != "" {
+		return dir
+	}
+	if dir := os.Getenv("XDG_STATE_HOME"); dir != "" {
+		return filepath.Join(dir, "sallyport")
+	}
+	if home, err := os.UserHomeDir(); err == nil && home != "" {
+		return filepath.Join(home, ".local", "state", "sallyport")
+	}
+	return ""
+}
