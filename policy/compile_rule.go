@@ -35,6 +35,7 @@ func (c *compiler) rule(n *node) *Rule {
 	c.secretsOnlyOverTLS(r, n)
 
 	r.guard(r.to.prefixes(), r.toExcept.prefixes())
+	r.summary = summarize(n)
 	r.print = fingerprint(n, prints...)
 	return r
 }

@@ -7,8 +7,10 @@ import (
 	"crypto/sha256"
 	_ "embed"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"maps"
 	"os"
 	"path/filepath"
@@ -39,7 +41,7 @@ type Policy struct {
 func Load(path string) (*Policy, error) {
 	src, err := readPolicy(path)
 	if err != nil {
-		return nil, &Error{[]Diagnostic{{File: path, Line: 1, Col: 1, Code: "P005", Msg: fmt.Sprintf("the policy cannot be read: %v", err)}}}
+		return nil, unreadable(path, err)
 	}
 	p, err := Parse(path, src, filepath.Dir(path))
 	if err != nil {
@@ -64,29 +66,43 @@ func readPolicy(path string) ([]byte, error) {
 	return io.ReadAll(io.LimitReader(f, maxFile+1))
 }
 
+func unreadable(path string, err error) error {
+	var at *fs.PathError
+	if errors.As(err, &at) {
+		err = at.Err // the path stands before it already
+	}
+	return &Error{[]Diagnostic{{File: path, Line: 1, Col: 1, Code: "P005", Msg: fmt.Sprintf("the policy cannot be read: %v", err)}}}
+}
+
 // Parse reads a policy from memory; name stands for the file in messages and
 // dir is where the files it names are looked for.
 func Parse(name string, src []byte, dir string) (*Policy, error) {
+	p, _, err := load(name, src, dir)
+	return p, err
+}
+
+func load(name string, src []byte, dir string) (*Policy, []TestResult, error) {
 	c := &compiler{reporter: newReporter(name, src), dir: dir}
 	root := c.parseYAML(src)
 	if root == nil {
-		return nil, c.failure()
+		return nil, nil, c.failure()
 	}
 	c.shape(root, value{form: mapping, section: policySection}, "the file")
 	p := c.compile(root)
-	if !c.failed() {
-		c.runTests(p)
-	}
 	if c.failed() {
-		return nil, c.failure()
+		return nil, nil, c.failure()
+	}
+	results := p.runTests()
+	if c.judgeTests(results); c.failed() {
+		return nil, results, c.failure()
 	}
 	p.Path, p.Revision = name, c.revision(src)
-	p.warnings = append(byPlace(c.found), c.notes...)
 	p.pending = byPlace(c.reporter.pending)
+	p.warnings = append(byPlace(slices.Concat(c.found, p.pending)), c.notes...)
 	for _, name := range slices.Sorted(maps.Keys(c.lists)) {
 		p.files = append(p.files, c.lists[name].path)
 	}
-	return p, nil
+	return p, results, nil
 }
 
 // failure is what was found, warnings too: they may explain an error.
@@ -110,10 +126,10 @@ func (c *compiler) revision(src []byte) string {
 // one, and its lists.
 func (p *Policy) Files() []string { return slices.Clone(p.files) }
 
-// Warnings are what is worth telling about p although it loads, with what
-// Unsupported lists.
+// Warnings are what is worth telling about p although it loads, including
+// what Unsupported lists.
 func (p *Policy) Warnings() []Diagnostic {
-	return append(byPlace(slices.Concat(p.warnings, p.pending)), []Diagnostic{}...)
+	return slices.Clone(p.warnings)
 }
 
 // Unsupported are the parts of p that the gateway does not enforce yet. A

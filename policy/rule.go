@@ -32,6 +32,7 @@ type Rule struct {
 	schedule         *schedule
 	until            time.Time // the first moment at which it no longer applies; zero: never
 	visibleOnly      bool
+	summary          string
 	print            string // hash of the rule and of everything it names, for Diff
 
 	// what the address guard makes of it, see guard

@@ -4,7 +4,6 @@
 package policy
 
 import (
-	"fmt"
 	"net/netip"
 	"time"
 )
@@ -107,31 +106,4 @@ func (p *Policy) outcome(q Query) Decision {
 // connect is the CONNECT that precedes a request inside it.
 func (q Query) connect() Query {
 	return Query{Client: q.Client, Kind: Connect, Host: q.Host, Port: q.Port, At: q.At, MayAsk: q.MayAsk}
-}
-
-// runTests reports each test that fails.
-func (c *compiler) runTests(p *Policy) {
-	for _, t := range p.tests {
-		d := p.outcome(t.q)
-		name := ""
-		if t.test != "" {
-			name = fmt.Sprintf(" of test %q", t.test)
-		}
-		switch {
-		case d.Mode != t.want:
-			c.errorf(t.node, "P100", "", "%s%s: expected %s, got %s", t.node.text, name, t.want, got(d))
-		case t.rule != "" && d.RuleName() != t.rule:
-			c.errorf(t.node, "P101", "", "%s%s: expected %s by rule %q, got %s", t.node.text, name, t.want, t.rule, got(d))
-		}
-	}
-}
-
-func got(d Decision) string {
-	switch {
-	case d.Rule == nil:
-		return fmt.Sprintf("%s: %s", d.Mode, d.Detail())
-	case d.Reason == ByRule:
-		return fmt.Sprintf("%s by rule %q (line %d)", d.Mode, d.Rule.Name, d.Rule.Line)
-	}
-	return fmt.Sprintf("%s: %s (line %d)", d.Mode, d.Detail(), d.Rule.Line)
 }
