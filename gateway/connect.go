@@ -55,7 +55,7 @@ func (p *passage) tunnel() {
 		return
 	}
 	p.rec.Status = http.StatusOK
-	live := p.s.tunnels.open(p.query)
+	live := p.s.tunnels.open(p.query, p.rec.Origin.Addr)
 	if live == nil {
 		origin.Close()
 		client.Close()

@@ -47,8 +47,9 @@ type Server struct {
 
 	Limits Limits
 
-	origins origins
-	tunnels tunnels
+	origins  origins
+	tunnels  tunnels
+	passages sync.WaitGroup // handlers that have not handed over their record
 
 	once   sync.Once
 	server *http.Server
@@ -107,6 +108,7 @@ func (s *Server) Shutdown(ctx context.Context) error {
 	if err != nil {
 		s.server.Close()
 		s.tunnels.cut(errDrained)
+		s.passages.Wait() // their connections are gone, so they end; their records count
 	}
 	s.origins.close()
 	return err
@@ -127,6 +129,8 @@ func (s *Server) Tunnels() int { return s.tunnels.count() }
 
 // ServeHTTP implements http.Handler: one request, one passage, one record.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	s.passages.Add(1)
+	defer s.passages.Done()
 	p := s.open(w, r)
 	defer p.end()
 	if err := p.decide(); err != nil {

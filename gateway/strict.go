@@ -30,15 +30,16 @@ type strictConn struct {
 	net.Conn
 	maxHead int
 
-	mu     sync.Mutex
-	buf    []byte // read from the client and not handed on yet
-	ready  int    // bytes of buf that were checked
-	state  strictState
-	length int64      // stateLength: bytes of the body still to come
-	chunks h1.Chunked // stateChunked
-	early  int        // stateOpaque: bytes handed on behind a CONNECT
-	fault  *h1.Error  // what was wrong, once something was
-	end    error      // came together with the last bytes of buf
+	mu      sync.Mutex
+	buf     []byte // read from the client and not handed on yet
+	ready   int    // bytes of buf that were checked
+	state   strictState
+	length  int64      // stateLength: bytes of the body still to come
+	chunks  h1.Chunked // stateChunked
+	early   int        // stateOpaque: bytes handed on behind a CONNECT
+	fault   *h1.Error  // what was wrong, once something was
+	closing bool
+	end     error // came together with the last bytes of buf
 }
 
 type strictState uint8
@@ -234,7 +235,8 @@ func (c *strictConn) resume() bool {
 // moment (RFC 9112 §9.6).
 func (c *strictConn) Close() error {
 	c.mu.Lock()
-	midway := c.state == stateFault
+	midway := c.state == stateFault && !c.closing
+	c.closing = true
 	c.mu.Unlock()
 	half, ok := c.Conn.(interface{ CloseWrite() error })
 	if midway && ok && half.CloseWrite() == nil {

@@ -5,6 +5,7 @@ package gateway
 
 import (
 	"context"
+	"net/netip"
 	"sync"
 
 	"sallyport/policy"
@@ -23,10 +24,11 @@ type liveTunnel struct {
 	ctx   context.Context
 	cut   context.CancelCauseFunc
 	query policy.Query // to be asked again when the policy changes
+	addr  netip.Addr   // of the origin
 }
 
 // open enters a tunnel; nil when the gateway is stopping.
-func (t *tunnels) open(q policy.Query) *liveTunnel {
+func (t *tunnels) open(q policy.Query, origin netip.AddrPort) *liveTunnel {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if t.draining {
@@ -35,7 +37,7 @@ func (t *tunnels) open(q policy.Query) *liveTunnel {
 	if t.live == nil {
 		t.live = make(map[*liveTunnel]struct{})
 	}
-	l := &liveTunnel{query: q}
+	l := &liveTunnel{query: q, addr: origin.Addr()}
 	l.ctx, l.cut = context.WithCancelCause(context.Background())
 	t.live[l] = struct{}{}
 	return l
@@ -104,7 +106,8 @@ func (t *tunnels) recheck(decide func(policy.Query) policy.Decision) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	for l := range t.live {
-		if d := decide(l.query); d.Mode != policy.Tunnel && d.Mode != policy.Originate && d.Mode != policy.Relay {
+		switch d := decide(l.query); {
+		case d.Mode == policy.Deny, d.Mode == policy.Intercept, d.Permit(l.addr) != nil:
 			l.cut(errRecheck)
 		}
 	}

@@ -39,7 +39,7 @@ func (p *passage) switchProtocols(res *http.Response, upgrade string) {
 		})
 		return
 	}
-	live := p.s.tunnels.open(p.query)
+	live := p.s.tunnels.open(p.query, p.rec.Origin.Addr)
 	if live == nil {
 		res.Body.Close()
 		p.refuse(&Error{Status: http.StatusServiceUnavailable, Cause: "proxy_internal_response", Outcome: Closed, Msg: errDrained.Error()})

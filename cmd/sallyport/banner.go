@@ -12,6 +12,9 @@ import (
 	"sallyport/policy"
 )
 
+// bannerRules is how many rules are shown at the start; a policy can have thousands.
+const bannerRules = 20
+
 // banner tells whoever started the gateway what is enforced where, what to
 // paste, and where files are.
 func banner(w io.Writer, o runOptions, listeners []net.Listener, p *policy.Policy) {
@@ -26,7 +29,11 @@ func banner(w io.Writer, o runOptions, listeners []net.Listener, p *policy.Polic
 	}
 	fmt.Fprintf(w, "Enforced by %s, revision %s; the first rule that matches decides:\n\n", source, p.Revision[:8])
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	for _, r := range p.Rules {
+	for i, r := range p.Rules {
+		if i == bannerRules {
+			fmt.Fprintf(t, "  (%d more)\t\n", len(p.Rules)-i)
+			break
+		}
 		fmt.Fprintf(t, "  %s\t%s\n", r.Name, r.Summary())
 	}
 	fmt.Fprintf(t, "  (otherwise)\tdeny\n")
