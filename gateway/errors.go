@@ -47,7 +47,7 @@ var (
 	errRecheck = errors.New("the policy no longer allows it")
 	errNoTrust = errors.New("no trust is loaded for the rule's origin profile")
 
-	errNotProxy = errors.New("sallyport is a proxy and serves no pages here: give its address as http_proxy and ask for the whole URL, as in curl -x http://GATEWAY http://example.com/")
+	errNotProxy = errors.New("this is a proxy and serves no pages: give its address as http_proxy and ask for the whole URL, as in curl -x http://GATEWAY http://example.com/")
 )
 
 // denied is the policy's refusal. The answer tells which rule and, for a wrong

@@ -31,7 +31,12 @@ func newLogger(format string) (zerolog.Logger, error) {
 	case "json":
 		return zerolog.New(os.Stderr).With().Timestamp().Logger(), nil
 	case "console":
-		w := zerolog.ConsoleWriter{Out: os.Stderr, NoColor: !colour(os.Stderr), TimeFormat: time.TimeOnly}
+		w := zerolog.ConsoleWriter{
+			Out: os.Stderr, NoColor: !colour(os.Stderr), TimeFormat: time.TimeOnly,
+			FieldsOrder: []string{"status", "method", "url", "mode", "rule", "cause", "outcome"},
+			// What a person watching can do without; json has it.
+			FieldsExclude: []string{"contract", "client_leg", "origin_leg", "hello", "decision", "reason", "proto", "start", "generation", "revision"},
+		}
 		return zerolog.New(w).With().Timestamp().Logger(), nil
 	}
 	return zerolog.Logger{}, &exitError{code: exitUsage, err: fmt.Errorf("--log %s: the formats are json and console", format)}
@@ -52,11 +57,10 @@ func logRecord(logger *zerolog.Logger, r *gateway.Record) {
 	if d.Rule != nil {
 		e.Str("rule", d.Rule.Name)
 	}
-	e.Str("mode", r.Mode.String()).
-		Str("decision", d.Mode.String()).Str("reason", d.Reason.String()).
-		Uint64("generation", d.Generation)
-	if len(r.Revision) >= 8 {
-		e.Str("revision", r.Revision[:8])
+	e.Str("mode", r.Mode.String())
+	if len(r.Revision) >= 8 { // the policy was asked
+		e.Str("decision", d.Mode.String()).Str("reason", d.Reason.String()).
+			Uint64("generation", d.Generation).Str("revision", r.Revision[:8])
 	}
 	if d.Mode != policy.Deny {
 		e.Interface("contract", d.Contract())

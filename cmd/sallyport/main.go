@@ -18,13 +18,14 @@ import (
 func main() { os.Exit(realMain()) }
 
 func realMain() int {
-	err := rootCommand().Execute()
+	cmd, err := rootCommand().ExecuteC()
 	if err == nil {
 		return 0
 	}
 	var exit *exitError
 	if !errors.As(err, &exit) {
-		exit = &exitError{code: exitUsage, err: err} // cobra's own: flags and arguments
+		// cobra's own: flags and arguments
+		exit = &exitError{code: exitUsage, err: fmt.Errorf("%w; see %s --help", err, cmd.CommandPath())}
 	}
 	if exit.err != nil {
 		fmt.Fprintf(os.Stderr, "sallyport: %v\n", exit.err)
