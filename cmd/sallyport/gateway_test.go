@@ -53,15 +53,19 @@ func (j *journal) follow(r io.Reader) {
 	br := bufio.NewReader(r)
 	for {
 		line, err := br.ReadString('\n')
-		j.mu.Lock()
-		j.text.WriteString(line)
-		j.ended = err != nil
-		j.mu.Unlock()
-		j.cond.Broadcast()
+		j.add(line, err != nil)
 		if err != nil {
 			return
 		}
 	}
+}
+
+func (j *journal) add(text string, last bool) {
+	j.mu.Lock()
+	j.text.WriteString(text)
+	j.ended = last
+	j.mu.Unlock()
+	j.cond.Broadcast()
 }
 
 // wait blocks until the text satisfies ok, and reports false when the process

@@ -5,7 +5,6 @@ package main
 
 import (
 	"bufio"
-	"bytes"
 	"crypto/sha1" // the WebSocket handshake's, RFC 6455 §4.2.2
 	"crypto/sha256"
 	"crypto/tls"
@@ -37,10 +36,10 @@ type testOrigin struct {
 	banner string      // not "": no HTTP, a protocol in which the server speaks first
 	count  bool        // no HTTP: reads to the end, then answers what it got
 
-	wg sync.WaitGroup
-	mu sync.Mutex
-	// journal is what came, a line an event.
-	journal bytes.Buffer
+	journal *journal // what came, a line an event
+
+	wg      sync.WaitGroup
+	mu      sync.Mutex
 	conns   map[net.Conn]bool
 	release chan struct{} // closed by origin NAME -release
 }
@@ -75,7 +74,7 @@ func cmdOrigin(ts *testscript.TestScript, neg bool, args []string) {
 	}
 	l, err := net.Listen("tcp", *listen)
 	ts.Check(err)
-	o := &testOrigin{l: l, banner: *banner, count: *count, conns: make(map[net.Conn]bool), release: make(chan struct{})}
+	o := &testOrigin{l: l, journal: newJournal(), banner: *banner, count: *count, conns: make(map[net.Conn]bool), release: make(chan struct{})}
 	if !*plain && *banner == "" && !*count {
 		c, err := w.originCert(*cert, strings.Split(*names, ","))
 		ts.Check(err)
@@ -122,12 +121,11 @@ func (w *world) originCert(kind string, names []string) (tls.Certificate, error)
 }
 
 func (o *testOrigin) note(format string, args ...any) {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	fmt.Fprintf(&o.journal, format+"\n", args...)
+	o.journal.add(fmt.Sprintf(format+"\n", args...), false)
 }
 
-// cmdSaw checks an origin's journal: saw NAME REGEXP.
+// cmdSaw waits for a line in an origin's journal: saw NAME REGEXP. With ! no
+// line so far may match; put it behind something that comes later.
 func cmdSaw(ts *testscript.TestScript, neg bool, args []string) {
 	if len(args) != 2 {
 		ts.Fatalf("usage: [!] saw origin regexp")
@@ -136,11 +134,9 @@ func cmdSaw(ts *testscript.TestScript, neg bool, args []string) {
 	if o == nil {
 		ts.Fatalf("no origin %s", args[0])
 	}
-	o.mu.Lock()
-	text := o.journal.String()
-	o.mu.Unlock()
-	if regexp.MustCompile("(?m)"+args[1]).MatchString(text) == neg {
-		ts.Fatalf("origin %s saw:\n%s", args[0], text)
+	re := regexp.MustCompile("(?m)" + args[1])
+	if neg && re.MatchString(o.journal.String()) || !neg && !o.journal.wait(re.MatchString) {
+		ts.Fatalf("origin %s saw:\n%s", args[0], o.journal)
 	}
 }
 
