@@ -147,7 +147,7 @@ func (h *half) reallyEnded() bool {
 	dead := false
 	err := h.fast.in.Control(func(fd uintptr) {
 		info, err := unix.GetsockoptTCPInfo(int(fd), unix.IPPROTO_TCP, unix.TCP_INFO)
-		dead = err == nil && info.State == unix.BPF_TCP_CLOSE
+		dead = err == nil && info.State == unix.BPF_TCP_CLOSE // the same numbers as TCP_INFO has
 	})
 	if err != nil || !dead {
 		return true

@@ -4,6 +4,7 @@
 package tunnel
 
 import (
+	"slices"
 	"sync"
 
 	"golang.org/x/sys/unix"
@@ -12,31 +13,36 @@ import (
 // A pipe is a pair of descriptors that splice(2) needs between two sockets.
 // Both ends are non-blocking.
 type pipe struct {
-	r, w int
-	size int
+	r, w  int
+	asked int // smallPipe or largePipe
+	size  int // what it got
 }
 
 const (
-	pipeSize = 256 << 10
-
-	// maxPipes bounds the pipes that exist. Past 64 MiB of pipe buffers for one
-	// user (pipe-user-pages-soft in proc(5)) the kernel gives everybody without
-	// privileges pipes of one page, five times dearer per byte than a copy; half
-	// of that is left to others.
-	maxPipes = 128
-
-	// maxIdlePipes bounds those kept for the next who asks.
-	maxIdlePipes = 16
+	// Large pipes make bulk a third cheaper than small ones do, on loopback.
+	largePipe = 1 << 20
+	smallPipe = 256 << 10
 
 	// minPipe is the size below which a pipe is not worth having.
 	minPipe = 64 << 10
+
+	// maxLarge and maxPipes bound the pipes that exist, at 32 MiB together. Past
+	// 64 MiB of pipe buffers for one user (pipe-user-pages-soft in proc(5)) the
+	// kernel gives everybody without privileges pipes of a page or two, five
+	// times dearer per byte than a copy; half of that is left to others.
+	maxLarge = 16
+	maxPipes = maxLarge + 64
+
+	// maxIdlePipes bounds those kept for the next who asks.
+	maxIdlePipes = 16
 )
 
 // pipes is every pipe of this process.
 var pipes struct {
 	mu   sync.Mutex
-	idle []*pipe
+	idle []*pipe // small before large, so that the last is taken
 	live int
+	wide int // live ones made large
 }
 
 // borrowPipe returns an empty pipe that is the caller's until returnPipe or
@@ -53,25 +59,31 @@ func borrowPipe() *pipe {
 		pipes.mu.Unlock()
 		return nil
 	}
-	pipes.live++ // reserved before it is made
-	pipes.mu.Unlock()
-	if p := newPipe(); p != nil {
-		return p
+	// Reserved before it is made.
+	size := smallPipe
+	if pipes.wide < maxLarge {
+		size = largePipe
+		pipes.wide++
 	}
-	forgetPipe()
-	return nil
+	pipes.live++
+	pipes.mu.Unlock()
+	p := newPipe(size)
+	if p == nil {
+		forgetPipe(size)
+	}
+	return p
 }
 
 // newPipe makes a pipe, or returns nil: out of descriptors or out of pages.
-func newPipe() *pipe {
+func newPipe(asked int) *pipe {
 	var fds [2]int
 	if err := unix.Pipe2(fds[:], unix.O_CLOEXEC|unix.O_NONBLOCK); err != nil {
 		return nil
 	}
-	p := &pipe{r: fds[0], w: fds[1]}
-	// Refused without privileges past the soft limit; the default of 64 KiB
-	// will do, if that is what it got.
-	size, err := unix.FcntlInt(uintptr(p.w), unix.F_SETPIPE_SZ, pipeSize)
+	p := &pipe{r: fds[0], w: fds[1], asked: asked}
+	// Refused without privileges past the soft limit and past pipe-max-size;
+	// the default of 64 KiB will do, if that is what it got.
+	size, err := unix.FcntlInt(uintptr(p.w), unix.F_SETPIPE_SZ, asked)
 	if err != nil {
 		size, err = unix.FcntlInt(uintptr(p.w), unix.F_GETPIPE_SZ, 0)
 	}
@@ -87,12 +99,15 @@ func newPipe() *pipe {
 // returnPipe takes an empty pipe back.
 func returnPipe(p *pipe) {
 	pipes.mu.Lock()
-	if len(pipes.idle) < maxIdlePipes {
+	kept := len(pipes.idle) < maxIdlePipes
+	switch {
+	case kept && p.asked == largePipe:
 		pipes.idle = append(pipes.idle, p)
-		p = nil
+	case kept:
+		pipes.idle = slices.Insert(pipes.idle, 0, p)
 	}
 	pipes.mu.Unlock()
-	if p != nil {
+	if !kept {
 		closePipe(p)
 	}
 }
@@ -101,11 +116,14 @@ func returnPipe(p *pipe) {
 func closePipe(p *pipe) {
 	unix.Close(p.r)
 	unix.Close(p.w)
-	forgetPipe()
+	forgetPipe(p.asked)
 }
 
-func forgetPipe() {
+func forgetPipe(asked int) {
 	pipes.mu.Lock()
 	pipes.live--
+	if asked == largePipe {
+		pipes.wide--
+	}
 	pipes.mu.Unlock()
 }
