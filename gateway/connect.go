@@ -97,6 +97,15 @@ func (p *passage) takeOver() (net.Conn, []byte, error) {
 // runTunnel is the life of an open tunnel and hands over its record.
 func (p *passage) runTunnel(live *liveTunnel, t *tunnel.Tunnel) {
 	defer p.s.tunnels.closed(live)
+	defer func() {
+		if v := recover(); v != nil { // no handler's goroutine: it would end the program
+			t.Client.Close()
+			t.Origin.Close()
+			p.crashed(v)
+		}
+		p.passed = false
+		p.end()
+	}()
 	res := tunnel.Result{Reason: tunnel.ReasonClient}
 	_, err := t.Client.Write([]byte(established))
 	if err != nil {
@@ -110,8 +119,6 @@ func (p *passage) runTunnel(live *liveTunnel, t *tunnel.Tunnel) {
 	if err != nil {
 		p.fail(tunnelError(err, res.Reason, p.decision.Rule.Name))
 	}
-	p.passed = false
-	p.end()
 }
 
 // checkHello holds the client to what was decided: the policy judged the name

@@ -4,15 +4,18 @@
 package gateway
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"crypto/tls"
 	"errors"
+	"fmt"
 	"io"
 	"log"
 	"net"
 	"net/http"
 	"net/netip"
+	"runtime/debug"
 	"strings"
 	"sync"
 	"time"
@@ -44,6 +47,10 @@ type Server struct {
 	// Observe is handed each Record at the end of its transaction, from many
 	// goroutines at once. The data path waits for it. nil: nobody is told.
 	Observe func(*Record)
+
+	// ErrorLog is told what no Record can hold: connections that cannot be
+	// accepted for want of descriptors, above all. nil: nobody is told.
+	ErrorLog *log.Logger
 
 	Limits Limits
 
@@ -90,7 +97,7 @@ func (s *Server) setUp() {
 		IdleTimeout:       s.Limits.idle(),
 		MaxHeaderBytes:    s.Limits.head() + 4<<10, // strictConn has the say, and says it with a record
 		ConnContext:       withConn,
-		ErrorLog:          log.New(io.Discard, "", 0), // what happens to a request is in its Record
+		ErrorLog:          cmp.Or(s.ErrorLog, log.New(io.Discard, "", 0)),
 		// OPTIONS * and CONNECT are requests like any other here.
 		DisableGeneralOptionsHandler: true,
 	}
@@ -175,18 +182,26 @@ func (s *Server) open(w http.ResponseWriter, r *http.Request) *passage {
 	return p
 }
 
-// end hands the record over, once.
+// end hands the record over, once. It is deferred, so a panic passes here: a
+// defect costs the request it happened in, and is told in its record.
 func (p *passage) end() {
+	if v := recover(); v != nil {
+		if v != http.ErrAbortHandler {
+			p.crashed(v)
+		}
+		defer panic(http.ErrAbortHandler) // net/http closes the connection
+	}
 	if p.passed {
 		return
 	}
 	p.rec.Total = time.Since(p.rec.Time)
-	if p.rec.Outcome == "" { // left by a panic
-		p.rec.Outcome, p.rec.Cause = Failed, "proxy_internal_error"
-	}
 	if p.s.Observe != nil {
 		p.s.Observe(p.rec)
 	}
+}
+
+func (p *passage) crashed(v any) {
+	p.fail(&Error{Outcome: Failed, Cause: "proxy_internal_error", Err: fmt.Errorf("panic: %v\n%s", v, debug.Stack())})
 }
 
 // generation never returns nil: without one, everything is denied.

@@ -4,6 +4,7 @@
 package main
 
 import (
+	"bytes"
 	"crypto/sha256"
 	"crypto/tls"
 	"encoding/hex"
@@ -40,6 +41,14 @@ func newLogger(format string) (zerolog.Logger, error) {
 		return zerolog.New(w).With().Timestamp().Logger(), nil
 	}
 	return zerolog.Logger{}, &exitError{code: exitUsage, err: fmt.Errorf("--log %s: the formats are json and console", format)}
+}
+
+// warnings is the log for what speaks to a standard logger.
+type warnings struct{ logger *zerolog.Logger }
+
+func (w warnings) Write(line []byte) (int, error) {
+	w.logger.Warn().Str("error", string(bytes.TrimSpace(line))).Msg("serving clients")
+	return len(line), nil
 }
 
 // logRecord writes the access log's line of one transaction.

@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log"
 	"net"
 	"net/http"
 	"os"
@@ -81,6 +82,7 @@ func run(o runOptions) error {
 		Dialer:     tunnel.Dialer{Resolver: resolver},
 		Describe:   certs.Describe,
 		Observe:    func(r *gateway.Record) { logRecord(&logger, r) },
+		ErrorLog:   log.New(warnings{&logger}, "", 0),
 	}
 	// Signals are caught before anybody can know that we listen.
 	signals := make(chan os.Signal, 2)

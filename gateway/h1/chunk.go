@@ -9,7 +9,7 @@ import "strings"
 // maxTrailer bounds all trailer lines of one message together.
 const (
 	maxLine    = 4 << 10
-	maxTrailer = 16 << 10
+	maxTrailer = 3 << 10 // net/http takes a trailer section of one 4 KiB buffer
 )
 
 // A Chunked follows one chunked body (RFC 9112 §7.1) as its bytes go by. The
