@@ -129,7 +129,7 @@ func keysInOrder(n *node) []*node {
 	}
 	var keys []*node
 	for _, p := range n.pairs {
-		if !p.key.bad && !p.value.bad {
+		if !p.value.bad {
 			keys = append(keys, p.key)
 		}
 	}

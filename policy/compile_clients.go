@@ -129,10 +129,13 @@ func parseNetwork(s string) (netip.Prefix, error) {
 	return p, nil
 }
 
-// prefixFault is the last part of netip's message, which repeats the input.
+// prefixFault is the end of netip's message, which repeats the input.
 func prefixFault(err error) string {
-	parts := strings.Split(err.Error(), ": ")
-	return parts[len(parts)-1]
+	msg := err.Error()
+	if i := strings.LastIndex(msg, "): "); i >= 0 {
+		msg = msg[i+3:]
+	}
+	return msg
 }
 
 // needsIdentity reports, once for a rule, that it depends on more of the

@@ -13,9 +13,9 @@ func (c *compiler) buildSchedule(d *definition[schedule], name string) {
 		zone, err := time.LoadLocation(n.text)
 		if err != nil || n.text == "" || n.text == "Local" { // Local means something else on every machine
 			c.errorf(n, "P060", "write a name such as Europe/Prague", "%q is no time zone", n.text)
-			return
+		} else {
+			s.zone = zone
 		}
-		s.zone = zone
 	}
 	for _, n := range d.node.get("days").each() {
 		days, err := parseDays(n.text)

@@ -6,6 +6,7 @@ package policy
 import (
 	"crypto/sha256"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -36,7 +37,7 @@ func readList(path string) *listFile {
 	defer f.Close()
 	info, err := f.Stat()
 	if err == nil && info.IsDir() {
-		err = fmt.Errorf("%s is a directory", path)
+		err = errors.New("it is a directory")
 	}
 	if err != nil {
 		l.err = err
@@ -60,7 +61,7 @@ func (c *compiler) file(s *hostSet, n *node) (print string) {
 		c.lists[at.text] = l
 	}
 	if l.err != nil {
-		c.errorf(at, "P044", "", "the list cannot be read: %v", l.err)
+		c.errorf(at, "P044", "", "the list %s cannot be read: %v", at.text, bare(l.err))
 		return ""
 	}
 	sum := hex.EncodeToString(l.sum[:])

@@ -67,11 +67,16 @@ func readPolicy(path string) ([]byte, error) {
 }
 
 func unreadable(path string, err error) error {
+	return &Error{[]Diagnostic{{File: path, Line: 1, Col: 1, Len: 1, Code: "P005", Msg: fmt.Sprintf("the policy cannot be read: %v", bare(err))}}}
+}
+
+// bare is what is wrong with a file, without its path, which is told anyway.
+func bare(err error) error {
 	var at *fs.PathError
 	if errors.As(err, &at) {
-		err = at.Err // the path stands before it already
+		return at.Err
 	}
-	return &Error{[]Diagnostic{{File: path, Line: 1, Col: 1, Code: "P005", Msg: fmt.Sprintf("the policy cannot be read: %v", err)}}}
+	return err
 }
 
 // Parse reads a policy from memory; name stands for the file in messages and

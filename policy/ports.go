@@ -35,10 +35,10 @@ func parsePorts(s string) (portSet, error) {
 		last = first
 	}
 	a, err := parsePort(first)
-	if err != nil {
-		return nil, err
+	b, err2 := parsePort(last)
+	if isRange && (err != nil || err2 != nil) {
+		return nil, fmt.Errorf("%q is no range of ports: write it as 8000-8099", s)
 	}
-	b, err := parsePort(last)
 	if err != nil {
 		return nil, err
 	}

@@ -74,19 +74,27 @@ func byPlace(ds []Diagnostic) []Diagnostic {
 	return ds
 }
 
-// suggest is a "did you mean" hint: the candidate nearest to word, if one is
-// near enough to be a slip of the fingers.
 func suggest(word string, candidates []string) string {
+	return didYouMean(nearest(word, candidates))
+}
+
+func didYouMean(word string) string {
+	if word == "" {
+		return ""
+	}
+	return fmt.Sprintf("did you mean %q?", word)
+}
+
+// nearest is the candidate most like word, "" when none is near enough to be
+// a slip of the fingers.
+func nearest(word string, candidates []string) string {
 	best, found := len(word)/3+2, ""
 	for _, c := range candidates {
 		if d := distance(strings.ToLower(word), c); d < best {
 			best, found = d, c
 		}
 	}
-	if found == "" {
-		return ""
-	}
-	return fmt.Sprintf("did you mean %q?", found)
+	return found
 }
 
 // distance counts the insertions, deletions, replacements and swaps of

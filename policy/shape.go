@@ -67,14 +67,17 @@ func (r *reporter) shapeWord(n *node, v value, what string) {
 }
 
 func (r *reporter) shapeSection(n *node, s *section) {
+	meant := make(map[string]bool) // keys that are there, in another spelling
 	for _, p := range n.pairs {
 		if p.key.bad {
 			continue
 		}
 		k := s.key(p.key.text)
 		if k == nil {
+			near := nearest(p.key.text, s.names())
+			meant[near] = true
 			p.value.bad = true
-			r.errorf(p.key, "P021", suggest(p.key.text, s.names()), "unknown key %q in %s", p.key.text, s.title)
+			r.errorf(p.key, "P021", didYouMean(near), "unknown key %q in %s", p.key.text, s.title)
 			continue
 		}
 		r.shape(p.value, k.value, k.name)
@@ -84,7 +87,7 @@ func (r *reporter) shapeSection(n *node, s *section) {
 	}
 	var missing []string
 	for _, k := range s.keys {
-		if k.required && !n.has(k.name) {
+		if k.required && !n.has(k.name) && !meant[k.name] {
 			missing = append(missing, k.name)
 		}
 	}

@@ -138,11 +138,16 @@ func (r *reporter) parseYAML(src []byte) *node {
 		r.at(1, 1, 1, "P001", "", "there is no policy here")
 		return nil
 	}
-	c.leftovers(tokens)
+	if !r.failed() {
+		c.leftovers(tokens)
+	}
 	return root
 }
 
 func (r *reporter) syntax(err error) {
+	if slices.ContainsFunc(r.found, func(d Diagnostic) bool { return d.Code == "P012" }) {
+		return // with the tabs gone the indentation is not the author's any more
+	}
 	var at yaml.Error
 	if !errors.As(err, &at) || at.GetToken() == nil {
 		r.at(1, 1, 1, "P001", "", "not YAML: %v", err)
