@@ -33,6 +33,9 @@ type assembler struct {
 // feed takes the next bytes of the stream. Once it has returned true, a.msg
 // is the whole first message; it must be used before b is overwritten.
 func (a *assembler) feed(b []byte) (complete bool, err error) {
+	// Not a byte past the bound is looked at, however the stream was cut.
+	tooLong := len(b) > maxStream-a.seen
+	b = b[:min(len(b), maxStream-a.seen)]
 	a.seen += len(b)
 	for len(b) > 0 {
 		if a.left == 0 {
@@ -60,7 +63,7 @@ func (a *assembler) feed(b []byte) (complete bool, err error) {
 			return complete, err
 		}
 	}
-	if a.seen > maxStream {
+	if tooLong {
 		return false, refuseHello("not complete after %d bytes", maxStream)
 	}
 	if a.msg != nil {
@@ -83,7 +86,7 @@ func (a *assembler) checkHead() error {
 		if first {
 			return ErrNotTLS
 		}
-		return refuseHello("a record has the version %d.%d", a.head[1], a.head[2])
+		return refuseHello("a record has the major version %d", a.head[1])
 	}
 	if a.have < headLen {
 		return nil
