@@ -22,9 +22,9 @@ func TestGood(t *testing.T) {
 		"everything.yaml":   nil,
 		"lists.yaml":        {"lists/damaged.txt:2:1: warning[L010]: 2 bad lines are left out; the first: more than one word"},
 		"agent-sandbox.yaml": {
-			"21:11: U003", "28:5: U001", "29:5: U001", "32:11: U003", "35:12: U002", "37:5: U001",
-			"40:11: U003", "44:12: U002", "46:5: U001", "49:11: U003", "53:11: U002",
-			"57:11: U003", "60:11: U002", "61:5: U001", "64:11: U003", "67:11: U002",
+			"23:11: U003", "29:5: U001", "30:5: U001", "33:11: U003", "36:12: U002", "38:5: U001",
+			"41:11: U003", "45:12: U002", "47:5: U001", "50:11: U003", "54:11: U002", "58:11: U003",
+			"61:11: U002", "62:5: U001", "65:11: U003", "68:11: U002",
 		},
 		"corporate.yaml": {
 			"30:12: L012", "35:12: L012", "36:19: U001", "50:11: U003", "56:5: U001", "60:11: U003",
@@ -113,9 +113,9 @@ bad.yaml:4:3: error[P024]: "kůň" is not a name
     4 |   kůň:	{user: "žluťoučký", cidr: 10.0.0.0/40}
       |   ^^^
       = help: names are lower-case letters, digits, - and _, and begin with a letter; any is taken
-bad.yaml:4:35: error[P041]: "10.0.0.0/40" is not a network: prefix length out of range
+bad.yaml:4:34: error[P041]: "10.0.0.0/40" is not a network: prefix length out of range
     4 |   kůň:	{user: "žluťoučký", cidr: 10.0.0.0/40}
-      |       	                           ^^^^^^^^^^^`
+      |       	                          ^^^^^^^^^^^`
 	if err == nil || err.Error() != want {
 		t.Errorf("got\n%v\nwant\n%s", err, want)
 	}
