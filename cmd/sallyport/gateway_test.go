@@ -12,6 +12,7 @@ import (
 	"os"
 	"os/exec"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -19,6 +20,7 @@ import (
 	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
+	"github.com/spf13/pflag"
 )
 
 // patience is how long anything in a script may take that should happen at
@@ -113,7 +115,12 @@ func cmdGateway(ts *testscript.TestScript, neg bool, args []string) {
 	if neg {
 		wantCode, wantText, flags = args[1], args[2], args[3:]
 	}
-	argv := []string{"run", "--listen", "127.0.0.1:0", "--resolver", ts.Getenv("DNS"), "--state", ts.MkAbs("state"), "--log", "json"}
+	argv := []string{"run"}
+	for _, f := range [][2]string{{"--listen", "127.0.0.1:0"}, {"--resolver", ts.Getenv("DNS")}, {"--state", ts.MkAbs("state")}, {"--log", "json"}} {
+		if ts.Getenv(envName(f[0][2:])) == "" && !slices.Contains(flags, f[0]) {
+			argv = append(argv, f[:]...)
+		}
+	}
 	if file != "-" {
 		argv = append(argv, "--policy", file)
 	}
@@ -122,9 +129,11 @@ func cmdGateway(ts *testscript.TestScript, neg bool, args []string) {
 	ts.Check(err)
 	g := &gatewayProcess{cmd: exec.Command(bin, argv...), out: newJournal(), errs: newJournal(), done: make(chan struct{})}
 	g.cmd.Dir = ts.MkAbs(".")
-	for _, kv := range []string{"HOME", "PATH", "DNS", "SSL_CERT_DIR", "SSL_CERT_FILE", "SALLYPORT_LOG", "SALLYPORT_DRAIN", "TMPDIR", "GOCOVERDIR"} {
-		if v := ts.Getenv(kv); v != "" {
-			g.cmd.Env = append(g.cmd.Env, kv+"="+v)
+	names := []string{"HOME", "PATH", "SSL_CERT_DIR", "SSL_CERT_FILE", "TMPDIR", "GOCOVERDIR"}
+	runCommand().Flags().VisitAll(func(f *pflag.Flag) { names = append(names, envName(f.Name)) })
+	for _, name := range names {
+		if v := ts.Getenv(name); v != "" {
+			g.cmd.Env = append(g.cmd.Env, name+"="+v)
 		}
 	}
 	stdout, err := g.cmd.StdoutPipe()
@@ -257,6 +266,34 @@ func cmdJSON(ts *testscript.TestScript, neg bool, args []string) {
 	}
 	if !g.errs.wait(found) {
 		ts.Fatalf("no log line has %q:\n%s", args, g.errs)
+	}
+}
+
+// cmdRecords waits until a gateway has written so many access log lines, and
+// holds it to that number and to an id for each: records [GATEWAY] N. Put it
+// behind ended where a line too many could still come.
+func cmdRecords(ts *testscript.TestScript, neg bool, args []string) {
+	g, args := worldOf(ts).gateway(ts, args)
+	if neg || len(args) != 1 {
+		ts.Fatalf("usage: records [gateway] n")
+	}
+	want, err := strconv.Atoi(args[0])
+	ts.Check(err)
+	var lines int
+	ids := make(map[string]bool)
+	g.errs.wait(func(text string) bool {
+		lines = 0
+		for line := range strings.Lines(text) {
+			var event struct{ Message, ID string }
+			if json.Unmarshal([]byte(line), &event) == nil && event.Message == "request" {
+				lines++
+				ids[event.ID] = true
+			}
+		}
+		return lines >= want
+	})
+	if lines != want || len(ids) != want || ids[""] {
+		ts.Fatalf("%d access log lines with %d ids, want %d:\n%s", lines, len(ids), want, g.errs)
 	}
 }
 

@@ -4,11 +4,14 @@
 package main
 
 import (
+	"crypto/x509"
 	"fmt"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
 )
@@ -45,6 +48,9 @@ func runScripts(t *testing.T, dir string) {
 			"raw":     cmdRaw,
 			"talk":    cmdTalk,
 			"json":    cmdJSON,
+			"records": cmdRecords,
+			"cert":    cmdCert,
+			"many":    cmdMany,
 		},
 		Condition: func(cond string) (bool, error) {
 			if cond == "root" {
@@ -138,6 +144,21 @@ func cmdExpand(ts *testscript.TestScript, neg bool, args []string) {
 		})
 		ts.Check(os.WriteFile(ts.MkAbs(name), []byte(out), 0o600))
 	}
+}
+
+// cmdCert issues one more client certificate: cert NAME leaves NAME.crt,
+// NAME.key and both in NAME.pem.
+func cmdCert(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 1 {
+		ts.Fatalf("usage: cert name")
+	}
+	w, name := worldOf(ts), args[0]
+	c, err := w.ca.issue(x509.ExtKeyUsageClientAuth, name, -time.Hour, 24*time.Hour)
+	ts.Check(err)
+	ts.Check(writePair(w.dir, name, c))
+	ts.Check(os.WriteFile(ts.MkAbs(name+".pem"), []byte(ts.ReadFile(name+".crt")+ts.ReadFile(name+".key")), 0o600))
+	// A line of the key, to look for where it must not be.
+	ts.Setenv(name+"_key", regexp.QuoteMeta(strings.Split(ts.ReadFile(name+".key"), "\n")[1]))
 }
 
 // cmdDNS changes what a name resolves to: dns NAME ADDRESS...

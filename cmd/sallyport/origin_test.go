@@ -5,6 +5,7 @@ package main
 
 import (
 	"bufio"
+	"context"
 	"crypto/sha1" // the WebSocket handshake's, RFC 6455 §4.2.2
 	"crypto/sha256"
 	"crypto/tls"
@@ -16,11 +17,13 @@ import (
 	"log"
 	"net"
 	"net/http"
+	"path/filepath"
 	"regexp"
 	"slices"
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
@@ -35,6 +38,8 @@ type testOrigin struct {
 	tls    *tls.Config // nil: cleartext only
 	banner string      // not "": no HTTP, a protocol in which the server speaks first
 	count  bool        // no HTTP: reads to the end, then answers what it got
+	bye    string      // not "": no HTTP: says this, ends its direction, reads to the end
+	say    []byte      // not nil: answers the first request with exactly this, and closes
 
 	journal *journal // what came, a line an event
 
@@ -60,10 +65,17 @@ func cmdOrigin(ts *testscript.TestScript, neg bool, args []string) {
 	need := f.Bool("client-cert", false, "require a client certificate of the test CA")
 	banner := f.String("banner", "", "not HTTP: say this and echo")
 	count := f.Bool("count", false, "not HTTP: read to the end, then answer")
+	say := f.String("say", "", "answer the first request of a connection with exactly this, and close")
+	bye := f.String("bye", "", "not HTTP: say this, end, and read to the end")
 	listen := f.String("listen", "127.0.0.1:0", "address")
 	release := f.Bool("release", false, "let the held answers of this origin go")
 	stop := f.Bool("stop", false, "end the origin")
+	reset := f.Bool("reset", false, "reset the connections this origin has")
 	ts.Check(f.Parse(args[1:]))
+	if *reset {
+		w.origins[name].reset()
+		return
+	}
 	if *release {
 		close(w.origins[name].release)
 		return
@@ -74,9 +86,12 @@ func cmdOrigin(ts *testscript.TestScript, neg bool, args []string) {
 	}
 	l, err := net.Listen("tcp", *listen)
 	ts.Check(err)
-	o := &testOrigin{l: l, journal: newJournal(), banner: *banner, count: *count, conns: make(map[net.Conn]bool), release: make(chan struct{})}
-	if !*plain && *banner == "" && !*count {
-		c, err := w.originCert(*cert, strings.Split(*names, ","))
+	o := &testOrigin{l: l, journal: newJournal(), banner: *banner, count: *count, bye: *bye, conns: make(map[net.Conn]bool), release: make(chan struct{})}
+	if *say != "" {
+		o.say = unescape(ts, *say)
+	}
+	if !*plain && *banner == "" && *bye == "" && !*count {
+		c, err := w.originCert(*cert, name, strings.Split(*names, ","))
 		ts.Check(err)
 		ts.Setenv(name+"_pin", pin(c.Leaf))
 		o.tls = &tls.Config{Certificates: []tls.Certificate{c}, NextProtos: []string{"http/1.1"}, MinVersion: tls.VersionTLS12}
@@ -97,7 +112,9 @@ func cmdOrigin(ts *testscript.TestScript, neg bool, args []string) {
 	o.start()
 }
 
-func (w *world) originCert(kind string, names []string) (tls.Certificate, error) {
+// originCert makes an origin's certificate. The root of an untrusted one is
+// left in NAME-root.pem, for a policy that comes to trust it.
+func (w *world) originCert(kind, name string, names []string) (tls.Certificate, error) {
 	ca, from, to := w.ca, -time.Hour, 24*time.Hour
 	switch kind {
 	case "good":
@@ -108,6 +125,9 @@ func (w *world) originCert(kind string, names []string) (tls.Certificate, error)
 	case "untrusted":
 		other, err := newTestCA("somebody else's root")
 		if err != nil {
+			return tls.Certificate{}, err
+		}
+		if err := writePEM(filepath.Join(w.dir, name+"-root.pem"), "CERTIFICATE", other.cert.Raw, 0o644); err != nil {
 			return tls.Certificate{}, err
 		}
 		ca = other
@@ -141,7 +161,7 @@ func cmdSaw(ts *testscript.TestScript, neg bool, args []string) {
 }
 
 func (o *testOrigin) start() {
-	o.http = &http.Server{Handler: o, ErrorLog: log.New(io.Discard, "", 0)}
+	o.http = &http.Server{Handler: o, ConnContext: counted, ErrorLog: log.New(io.Discard, "", 0)}
 	handed := &handedListener{conns: make(chan net.Conn), done: make(chan struct{}), addr: o.l.Addr()}
 	o.wg.Go(func() { _ = o.http.Serve(handed) })
 	o.wg.Go(func() {
@@ -175,6 +195,18 @@ func (o *testOrigin) close() {
 	o.wg.Wait()
 }
 
+// reset cuts every connection the hard way.
+func (o *testOrigin) reset() {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	for c := range o.conns {
+		if t, ok := c.(*net.TCPConn); ok {
+			_ = t.SetLinger(0)
+		}
+		c.Close()
+	}
+}
+
 // serve finds out what a connection speaks.
 func (o *testOrigin) serve(c net.Conn, handed *handedListener) {
 	switch {
@@ -182,8 +214,15 @@ func (o *testOrigin) serve(c net.Conn, handed *handedListener) {
 		o.note("connection")
 		defer c.Close()
 		fmt.Fprintf(c, "%s\r\n", o.banner)
-		n, _ := io.Copy(c, c)
-		o.note("echoed %d bytes", n)
+		n, err := io.Copy(c, c)
+		o.note("echoed %d bytes err=%v", n, err)
+		return
+	case o.bye != "":
+		defer c.Close()
+		fmt.Fprintf(c, "%s\r\n", o.bye)
+		_ = c.(*net.TCPConn).CloseWrite()
+		n, err := io.Copy(io.Discard, c)
+		o.note("read %d bytes err=%v", n, err)
 		return
 	case o.count:
 		defer c.Close()
@@ -202,7 +241,7 @@ func (o *testOrigin) serve(c net.Conn, handed *handedListener) {
 	conn := net.Conn(&peekedConn{Conn: c, r: br})
 	if o.tls == nil || first[0] != 0x16 {
 		o.note("cleartext connection")
-		handed.give(conn)
+		o.take(conn, handed)
 		return
 	}
 	t := tls.Server(conn, o.tls)
@@ -217,7 +256,30 @@ func (o *testOrigin) serve(c net.Conn, handed *handedListener) {
 		cn = s.PeerCertificates[0].Subject.CommonName
 	}
 	o.note("tls connection sni=%s version=%s alpn=%s resumed=%v client-cert=%s", s.ServerName, tls.VersionName(s.Version), s.NegotiatedProtocol, s.DidResume, cn)
-	handed.give(t) // http.Server finds HTTP/2 in it by itself
+	o.take(t, handed) // http.Server finds HTTP/2 in it by itself
+}
+
+// take serves an accepted connection: by net/http, or by the one answer that
+// the script gave.
+func (o *testOrigin) take(c net.Conn, handed *handedListener) {
+	if o.say == nil {
+		handed.give(c)
+		return
+	}
+	defer c.Close()
+	r, err := http.ReadRequest(bufio.NewReader(c))
+	if err != nil {
+		return
+	}
+	o.note("request %s %s %s host=%s", r.Method, r.RequestURI, r.Proto, r.Host)
+	_, _ = c.Write(o.say)
+}
+
+type usesKey struct{}
+
+// counted gives every connection a count of its requests.
+func counted(ctx context.Context, _ net.Conn) context.Context {
+	return context.WithValue(ctx, usesKey{}, new(atomic.Int64))
 }
 
 type peekedConn struct {
@@ -264,6 +326,7 @@ func (o *testOrigin) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}) {
 		o.note("  %s: %s", name, strings.Join(r.Header[name], " | "))
 	}
+	uses := r.Context().Value(usesKey{}).(*atomic.Int64).Add(1)
 	path, arg, _ := strings.Cut(strings.TrimPrefix(r.URL.Path, "/"), "/")
 	switch path {
 	case "status":
@@ -302,6 +365,17 @@ func (o *testOrigin) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		fmt.Fprint(w, "only this")
 		_ = http.NewResponseController(w).Flush()
 		panic(http.ErrAbortHandler)
+	case "stale": // a kept connection that ends just as it is used again
+		if uses > 1 {
+			o.note("stale connection dropped")
+			panic(http.ErrAbortHandler)
+		}
+		fmt.Fprintf(w, "fresh\n")
+	case "flood": // says when the last byte has been handed to the kernel
+		n, _ := strconv.ParseInt(arg, 10, 64)
+		w.Header().Set("Content-Length", arg)
+		_, _ = io.Copy(w, io.LimitReader(pattern{}, n))
+		o.note("flooded %d bytes", n)
 	case "drop": // takes the request and closes without an answer
 		_, _ = io.Copy(io.Discard, r.Body)
 		panic(http.ErrAbortHandler)

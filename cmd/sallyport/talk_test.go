@@ -4,17 +4,22 @@
 package main
 
 import (
+	"bufio"
 	"bytes"
+	"crypto/sha256"
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
 	"fmt"
 	"io"
+	"math/rand/v2"
 	"net"
+	"net/http"
 	"os"
 	"regexp"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
@@ -47,8 +52,9 @@ func unescape(ts *testscript.TestScript, s string) []byte {
 
 // A conversation is a connection that a script talks over line by line.
 type conversation struct {
-	conn net.Conn
-	got  bytes.Buffer
+	conn  net.Conn
+	got   bytes.Buffer
+	split string // how the ClientHello is cut up, "" not
 }
 
 func (c *conversation) close() { c.conn.Close() }
@@ -59,16 +65,23 @@ func (c *conversation) close() { c.conn.Close() }
 //	talk NAME send TEXT         (Go's escapes)
 //	talk NAME fill N            (N bytes of a pattern)
 //	talk NAME expect REGEXP     (reads until it matches; what was matched is used up)
-//	talk NAME tls SNI [TEXT]    (TLS client from here; TEXT goes out in front of the
-//	                             ClientHello in the same write, and its answer is skipped)
+//	talk NAME read N            (N bytes; prints their SHA-256)
+//	talk NAME split bytes|records
+//	                            (the ClientHello will go out a byte a write, or in
+//	                             records of one byte)
+//	talk NAME tls SNI [TEXT] [ALPN,ALPN]
+//	                            (TLS client from here; TEXT goes out in front of the
+//	                             ClientHello in the same write, and its answer is
+//	                             skipped; an address as SNI sends none)
 //	talk NAME half              (no more bytes from us)
 //	talk NAME end [reset]       (the other side has ended in order, or by a reset)
 //	talk NAME close
+//	talk NAME reset             (closes by a reset)
 func cmdTalk(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) < 2 {
 		ts.Fatalf("usage: talk name verb ...")
 	}
-	w, name, verb, rest := worldOf(ts), args[0], args[1], append(args[2:], "", "")
+	w, name, verb, rest := worldOf(ts), args[0], args[1], append(args[2:], "", "", "")
 	if verb == "dial" {
 		conn, err := net.DialTimeout("tcp", rest[0], patience)
 		ts.Check(err)
@@ -91,8 +104,19 @@ func cmdTalk(ts *testscript.TestScript, neg bool, args []string) {
 		ts.Check(err)
 	case "expect":
 		c.expect(ts, regexp.MustCompile("(?s)"+rest[0]))
+	case "split":
+		c.split = rest[0]
+	case "read":
+		n, err := strconv.ParseInt(rest[0], 10, 64)
+		ts.Check(err)
+		h := sha256.New()
+		m, err := io.CopyN(h, io.MultiReader(&c.got, c.conn), n)
+		if err != nil {
+			ts.Fatalf("%v after %d of %d bytes", err, m, n)
+		}
+		fmt.Fprintf(ts.Stdout(), "sha256=%x\n", h.Sum(nil))
 	case "tls":
-		c.startTLS(ts, w, rest[0], rest[1])
+		c.startTLS(ts, w, rest[0], rest[1], rest[2])
 	case "half":
 		ts.Check(c.conn.(interface{ CloseWrite() error }).CloseWrite())
 	case "end":
@@ -102,6 +126,9 @@ func cmdTalk(ts *testscript.TestScript, neg bool, args []string) {
 			ts.Fatalf("%s ended after %d more bytes with %v: %q", name, n, err, c.got.String())
 		}
 	case "close":
+		c.close()
+	case "reset":
+		ts.Check(c.conn.(*net.TCPConn).SetLinger(0))
 		c.close()
 	default:
 		ts.Fatalf("talk has no verb %s", verb)
@@ -123,14 +150,21 @@ func (c *conversation) expect(ts *testscript.TestScript, re *regexp.Regexp) {
 	}
 }
 
-func (c *conversation) startTLS(ts *testscript.TestScript, w *world, sni, ahead string) {
+func (c *conversation) startTLS(ts *testscript.TestScript, w *world, sni, ahead, alpn string) {
 	roots := x509.NewCertPool()
 	roots.AddCert(w.ca.cert)
 	conn := net.Conn(c.conn)
 	if ahead != "" {
 		conn = &aheadConn{Conn: c.conn, first: unescape(ts, ahead)}
 	}
-	t := tls.Client(conn, &tls.Config{ServerName: sni, RootCAs: roots})
+	if c.split != "" {
+		conn = &splitConn{Conn: conn, records: c.split == "records"}
+	}
+	config := &tls.Config{ServerName: sni, RootCAs: roots}
+	if alpn != "" {
+		config.NextProtos = strings.Split(alpn, ",")
+	}
+	t := tls.Client(conn, config)
 	if err := t.Handshake(); err != nil {
 		fmt.Fprintf(ts.Stderr(), "%v\n", err)
 		fmt.Fprintf(ts.Stdout(), "handshake failed: %v\n", err)
@@ -164,4 +198,104 @@ func (c *aheadConn) Read(b []byte) (int, error) {
 		head = append(head, one[0])
 	}
 	return c.Conn.Read(b)
+}
+
+// A splitConn cuts its first write, a ClientHello, as finely as can be.
+type splitConn struct {
+	net.Conn
+	records bool // cut the record, else the write
+	done    bool
+}
+
+func (c *splitConn) Write(b []byte) (int, error) {
+	if c.done {
+		return c.Conn.Write(b)
+	}
+	c.done = true
+	if !c.records {
+		for i := range b {
+			if _, err := c.Conn.Write(b[i : i+1]); err != nil {
+				return i, err
+			}
+		}
+		return len(b), nil
+	}
+	var out []byte
+	for _, x := range b[5:] { // one record came in: type, version, length, message
+		out = append(out, b[0], b[1], b[2], 0, 1, x)
+	}
+	_, err := c.Conn.Write(out)
+	return len(b), err
+}
+
+// cmdMany opens N tunnels at once and moves so many bytes both ways through
+// each of them, to an origin that echoes: many N GATEWAY HOST:PORT BYTES. Every
+// byte has to come back in its place.
+func cmdMany(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 4 {
+		ts.Fatalf("usage: many n gateway host:port bytes")
+	}
+	n, err := strconv.Atoi(args[0])
+	ts.Check(err)
+	size, err := strconv.Atoi(args[3])
+	ts.Check(err)
+	failures := make(chan error, n)
+	var all, open sync.WaitGroup
+	open.Add(n)
+	for i := range n {
+		all.Go(func() {
+			if err := echoed(args[1], args[2], uint8(i), size, &open); err != nil {
+				failures <- fmt.Errorf("tunnel %d: %w", i, err)
+			}
+		})
+	}
+	all.Wait()
+	close(failures)
+	for err := range failures {
+		ts.Fatalf("%v", err)
+	}
+}
+
+// echoed is one tunnel of cmdMany. open is done when its tunnel stands, and
+// waited for before a byte moves.
+func echoed(gateway, origin string, seed uint8, size int, open *sync.WaitGroup) error {
+	standing := sync.OnceFunc(open.Done)
+	defer standing()
+	c, err := net.DialTimeout("tcp", gateway, patience)
+	if err != nil {
+		return err
+	}
+	defer c.Close()
+	if err := c.SetDeadline(time.Now().Add(2 * patience)); err != nil {
+		return err
+	}
+	fmt.Fprintf(c, "CONNECT %s HTTP/1.1\r\nHost: %s\r\n\r\n", origin, origin)
+	br := bufio.NewReader(c)
+	res, err := http.ReadResponse(br, &http.Request{Method: http.MethodConnect})
+	if err != nil || res.StatusCode != http.StatusOK {
+		return fmt.Errorf("no tunnel: %v %w", res, err)
+	}
+	if _, err := br.ReadString('\n'); err != nil { // the origin's banner
+		return err
+	}
+	standing()
+	open.Wait()
+	sent, got := sha256.New(), sha256.New()
+	wrote := make(chan error, 1)
+	go func() {
+		source := rand.NewChaCha8([32]byte{seed})
+		_, err := io.Copy(io.MultiWriter(c, sent), io.LimitReader(source, int64(size)))
+		if err == nil {
+			err = c.(*net.TCPConn).CloseWrite()
+		}
+		wrote <- err
+	}()
+	back, err := io.Copy(got, br)
+	if err := errors.Join(err, <-wrote); err != nil {
+		return fmt.Errorf("after %d bytes: %w", back, err)
+	}
+	if back != int64(size) || !bytes.Equal(sent.Sum(nil), got.Sum(nil)) {
+		return fmt.Errorf("%d bytes came back of %d, or others", back, size)
+	}
+	return nil
 }
