@@ -171,7 +171,7 @@ func (c *strictConn) checkHead() {
 	c.ready = n
 	switch {
 	case head.Connect():
-		c.state, c.early = stateOpaque, 0
+		c.state, c.early = stateOpaque, -n // the head itself is not early
 	case head.Chunked:
 		c.state, c.chunks = stateChunked, h1.Chunked{}
 	case head.Length > 0:
