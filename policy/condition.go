@@ -32,7 +32,7 @@ func (c condition) String() string {
 // holds says whether one condition of r holds for the query of w. Everything
 // that judges or explains a rule comes through here.
 func (r *Rule) holds(c condition, w *walk) verdict {
-	q := w.q
+	q := &w.q
 	switch c {
 	case condFrom:
 		return r.from.has(&q.Client, q.MayAsk)

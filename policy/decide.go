@@ -7,12 +7,12 @@ package policy
 // none holds, the request is denied. It is pure and total; it never resolves a
 // name. A nil Policy denies everything.
 func (p *Policy) Decide(q Query) Decision {
-	return p.walk(&q, nil)
+	return p.walk(q, nil)
 }
 
 // A walk is one query on its way through the rules.
 type walk struct {
-	q       *Query
+	q       Query
 	path    string // canonical, once a rule has looked at it
 	pathErr error
 }
@@ -28,7 +28,7 @@ func (w *walk) cleanPath() (string, error) {
 // walk goes through the rules in file order. Nothing is skipped because it
 // cannot serve the request or cannot see enough: it answers, or the request
 // is refused. visit, when not nil, is told what each rule considered said.
-func (p *Policy) walk(q *Query, visit func(*Rule, verdict)) Decision {
+func (p *Policy) walk(q Query, visit func(*Rule, verdict)) Decision {
 	if p == nil {
 		return Decision{}
 	}
@@ -88,7 +88,7 @@ func (p *Policy) walk(q *Query, visit func(*Rule, verdict)) Decision {
 	if match == nil {
 		return d
 	}
-	mode := match.serves(q)
+	mode := match.serves(&w.q)
 	switch {
 	case match.denies():
 		return d.deny(ByRule, match)
@@ -100,7 +100,7 @@ func (p *Policy) walk(q *Query, visit func(*Rule, verdict)) Decision {
 	case !match.reaches(q.Host):
 		return d.deny(PrivateAddress, match)
 	}
-	d.Mode, d.Reason, d.Rule, d.Port = mode, ByRule, match, match.dialPort(mode, q)
+	d.Mode, d.Reason, d.Rule, d.Port = mode, ByRule, match, match.dialPort(mode, &w.q)
 	return d
 }
 

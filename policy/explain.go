@@ -83,9 +83,9 @@ func (p *Policy) step(q Query) Step {
 	}
 	// The walk is the one that decides; what each condition said is asked of
 	// the same function the walk asked.
-	d := p.walk(&q, func(r *Rule, v verdict) {
+	d := p.walk(q, func(r *Rule, v verdict) {
 		c := Considered{Rule: r.Name, Line: r.Line, Verdict: v.String(), Modes: r.Modes, Audit: r.Audit}
-		w := walk{q: &q}
+		w := walk{q: q}
 		for cond := range conditions {
 			switch r.holds(cond, &w) {
 			case no:

@@ -107,7 +107,7 @@ func (v *celQuery) ResolveName(name string) (any, bool) {
 // holds evaluates the expression. What cannot be evaluated keeps an allowing
 // rule from matching and makes a deny match.
 func (e *expression) holds(w *walk, r *Rule) verdict {
-	v := &celQuery{Query: *w.q}
+	v := &celQuery{Query: w.q}
 	var unknown []*cel.AttributePatternType
 	if w.q.Kind == Connect {
 		unknown = unseenVars
