@@ -64,7 +64,7 @@ func (p *passage) tunnel() {
 		return
 	}
 	p.passed = true
-	p.w, p.r = nil, nil // a tunnel lives for hours; the request need not
+	p.w, p.r, p.conn = nil, nil, nil // a tunnel lives for hours; the request need not
 	go p.runTunnel(live, &tunnel.Tunnel{
 		Client:      client,
 		Origin:      origin.Conn,
@@ -103,8 +103,7 @@ func (p *passage) runTunnel(live *liveTunnel, t *tunnel.Tunnel) {
 			t.Origin.Close()
 			p.crashed(v)
 		}
-		p.passed = false
-		p.end()
+		p.report()
 	}()
 	res := tunnel.Result{Reason: tunnel.ReasonClient}
 	_, err := t.Client.Write([]byte(established))

@@ -163,7 +163,7 @@ type passage struct {
 	decision policy.Decision
 	rec      *Record
 	wire     net.Conn // the connection the request went out on
-	passed   bool     // the record belongs to a tunnel now
+	passed   bool     // the record belongs to a tunnel now, which must not touch this
 }
 
 func (s *Server) open(w http.ResponseWriter, r *http.Request) *passage {
@@ -191,9 +191,14 @@ func (p *passage) end() {
 		}
 		defer panic(http.ErrAbortHandler) // net/http closes the connection
 	}
-	if p.passed {
-		return
+	if !p.passed {
+		p.report()
 	}
+}
+
+// report hands the record over. A tunnel calls it itself, from a goroutine that
+// may get there before the handler has returned.
+func (p *passage) report() {
 	p.rec.Total = time.Since(p.rec.Time)
 	if p.s.Observe != nil {
 		p.s.Observe(p.rec)

@@ -9,6 +9,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"net"
 	"os"
 	"os/exec"
 	"regexp"
@@ -100,7 +101,7 @@ func (j *journal) String() string {
 
 // cmdGateway starts sallyport run on a free port with the world's DNS and waits
 // until it serves: gateway [NAME=]POLICY|- [flags]. It sets $GW, or $NAME, to
-// the address. With ! it has to refuse to start: ! gateway POLICY CODE REGEXP [flags].
+// the address and $GW_port, or $NAME_port, to its port. With ! it has to refuse to start: ! gateway POLICY CODE REGEXP [flags].
 func cmdGateway(ts *testscript.TestScript, neg bool, args []string) {
 	if len(args) == 0 || neg && len(args) < 3 {
 		ts.Fatalf("usage: gateway [name=]policy|- [flags] or ! gateway policy code regexp [flags]")
@@ -168,6 +169,8 @@ func cmdGateway(ts *testscript.TestScript, neg bool, args []string) {
 		ts.Fatalf("the gateway did not start:\n%s%s", g.out, g.errs)
 	}
 	ts.Setenv(name, m[1])
+	_, port, _ := net.SplitHostPort(m[1])
+	ts.Setenv(name+"_port", port)
 	g.out.wait(regexp.MustCompile(`\n  log .*\n`).MatchString) // the banner's last line
 	ts.Check(os.WriteFile(ts.MkAbs("banner"), []byte(g.out.String()), 0o600))
 }

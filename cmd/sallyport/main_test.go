@@ -107,6 +107,8 @@ func (w *world) setUp(env *testscript.Env) error {
 		{"http_proxy", ""},
 		{"https_proxy", ""},
 		{"SSL_CERT_DIR", "/dev/null"},
+		{"LONG", strings.Repeat("y", 70<<10)},
+		{"PADDED", strings.Repeat(`1;` + strings.Repeat("p", 1000) + `\r\n.\r\n`, 50)},
 	} {
 		env.Setenv(kv[0], kv[1])
 	}
