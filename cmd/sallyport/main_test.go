@@ -51,6 +51,13 @@ func runScripts(t *testing.T, dir string) {
 			"records": cmdRecords,
 			"cert":    cmdCert,
 			"many":    cmdMany,
+
+			"freeport":   cmdFreePort,
+			"daemon":     cmdDaemon,
+			"said":       cmdSaid,
+			"servercert": cmdServerCert,
+			"fill":       cmdFill,
+			"same":       cmdSame,
 		},
 		Condition: func(cond string) (bool, error) {
 			if cond == "root" {
@@ -71,6 +78,7 @@ type world struct {
 	origins  map[string]*testOrigin
 	gateways map[string]*gatewayProcess
 	talks    map[string]*conversation
+	daemons  map[string]*daemon
 }
 
 func newWorld(env *testscript.Env) *world {
@@ -79,6 +87,7 @@ func newWorld(env *testscript.Env) *world {
 		origins:  make(map[string]*testOrigin),
 		gateways: make(map[string]*gatewayProcess),
 		talks:    make(map[string]*conversation),
+		daemons:  make(map[string]*daemon),
 	}
 }
 
@@ -108,7 +117,7 @@ func (w *world) setUp(env *testscript.Env) error {
 		{"https_proxy", ""},
 		{"SSL_CERT_DIR", "/dev/null"},
 		{"LONG", strings.Repeat("y", 70<<10)},
-		{"PADDED", strings.Repeat(`1;` + strings.Repeat("p", 1000) + `\r\n.\r\n`, 50)},
+		{"PADDED", strings.Repeat(`1;`+strings.Repeat("p", 1000)+`\r\n.\r\n`, 50)},
 	} {
 		env.Setenv(kv[0], kv[1])
 	}
@@ -121,6 +130,9 @@ func (w *world) close() {
 	}
 	for _, g := range w.gateways {
 		g.kill()
+	}
+	for _, d := range w.daemons {
+		d.close()
 	}
 	for _, o := range w.origins {
 		o.close()

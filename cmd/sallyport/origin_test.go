@@ -39,6 +39,8 @@ type testOrigin struct {
 	banner string      // not "": no HTTP, a protocol in which the server speaks first
 	count  bool        // no HTTP: reads to the end, then answers what it got
 	bye    string      // not "": no HTTP: says this, ends its direction, reads to the end
+	dir    string      // the script's, of /file
+	git    string      // directory of repositories below /git; "" none
 	say    []byte      // not nil: answers the first request with exactly this, and closes
 
 	journal *journal // what came, a line an event
@@ -67,6 +69,7 @@ func cmdOrigin(ts *testscript.TestScript, neg bool, args []string) {
 	count := f.Bool("count", false, "not HTTP: read to the end, then answer")
 	say := f.String("say", "", "answer the first request of a connection with exactly this, and close")
 	bye := f.String("bye", "", "not HTTP: say this, end, and read to the end")
+	git := f.String("git", "", "serve the repositories in this directory below /git")
 	listen := f.String("listen", "127.0.0.1:0", "address")
 	release := f.Bool("release", false, "let the held answers of this origin go")
 	stop := f.Bool("stop", false, "end the origin")
@@ -86,7 +89,7 @@ func cmdOrigin(ts *testscript.TestScript, neg bool, args []string) {
 	}
 	l, err := net.Listen("tcp", *listen)
 	ts.Check(err)
-	o := &testOrigin{l: l, journal: newJournal(), banner: *banner, count: *count, bye: *bye, conns: make(map[net.Conn]bool), release: make(chan struct{})}
+	o := &testOrigin{l: l, journal: newJournal(), banner: *banner, count: *count, bye: *bye, git: *git, dir: w.dir, conns: make(map[net.Conn]bool), release: make(chan struct{})}
 	if *say != "" {
 		o.say = unescape(ts, *say)
 	}
@@ -387,6 +390,10 @@ func (o *testOrigin) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("X-End", "2")
 	case "ws":
 		o.webSocket(w, r)
+	case "git":
+		serveGit(w, r, o.git)
+	case "file":
+		http.ServeFile(w, r, filepath.Join(o.dir, filepath.Base(arg)))
 	default:
 		h := sha256.New()
 		n, err := io.Copy(h, r.Body)
