@@ -70,6 +70,7 @@ func (p *passage) silent() {
 func (p *passage) refuse(reason, unread error) {
 	p.fail(ReasonRefused, fmt.Errorf("tunnel: refused: %w", reason))
 	p.inward.Wait()
+	p.t.Origin.Close() // it has heard nothing and need not wait for the client
 	alert := byte(alertAccessDenied)
 	switch {
 	case errors.Is(unread, ErrNotTLS):

@@ -26,7 +26,8 @@ type Dialer struct {
 	// (never ::ffff:10.0.0.1) and without zone, so that prefixes match it. It is
 	// called between socket(2) and connect(2), once for each address tried,
 	// possibly at the same time from two goroutines. An error refuses the
-	// address; nil instead of a function refuses everything.
+	// address; nil instead of a function refuses everything. It is not asked
+	// about 0.0.0.0 and ::, which are always refused.
 	Permit func(netip.AddrPort) error
 
 	// Resolver looks names up. Nil is the system's configuration read by Go's
@@ -56,7 +57,10 @@ func (e *ProhibitedError) Error() string {
 
 func (e *ProhibitedError) Unwrap() error { return e.Err }
 
-var errNoPermit = errors.New("the dialer has no Permit function")
+var (
+	errNoPermit    = errors.New("the dialer has no Permit function")
+	errUnspecified = errors.New("the unspecified address is no origin's")
+)
 
 // DialContext connects to addr, a host and a port in decimal; network is tcp,
 // tcp4 or tcp6. A name is looked up once, and always as an absolute one: a
@@ -164,7 +168,13 @@ func (a *attempts) control(_ context.Context, _, address string, _ syscall.RawCo
 		return &ProhibitedError{Err: fmt.Errorf("unreadable address: %w", err)}
 	}
 	ap = plain(ap)
-	err = a.permit(ap)
+	if ap.Addr().IsUnspecified() {
+		// The kernel would connect to this machine, and net.Dialer shows the
+		// address before that change: no ban of 127.0.0.0/8 would match it.
+		err = errUnspecified
+	} else {
+		err = a.permit(ap)
+	}
 	if err == nil {
 		return nil
 	}

@@ -3,6 +3,8 @@
 
 package tunnel
 
+import "bytes"
+
 // Bounds of what is read before a tunnel is decided.
 const (
 	maxRecord    = 1 << 14   // RFC 8446 §5.1; no larger plaintext record exists
@@ -27,7 +29,8 @@ type assembler struct {
 	left int           // payload of the record still to come
 	seen int           // bytes fed
 
-	msg []byte // the message so far, header included; may alias what was fed last
+	msg   []byte // the message so far, header included
+	alias bool   // msg is part of what is being fed
 }
 
 // feed takes the next bytes of the stream. Once it has returned true, a.msg
@@ -53,9 +56,9 @@ func (a *assembler) feed(b []byte) (complete bool, err error) {
 		}
 		n := min(a.left, len(b))
 		if a.msg == nil {
-			a.msg = b[:n:n] // not a copy: nearly every hello arrives in one piece
+			a.msg, a.alias = b[:n:n], true // not a copy: nearly every hello arrives in one piece
 		} else {
-			a.msg = append(a.msg, b[:n]...)
+			a.msg, a.alias = append(a.msg, b[:n]...), false // to beyond its capacity if it was one
 		}
 		a.left -= n
 		b = b[n:]
@@ -66,8 +69,8 @@ func (a *assembler) feed(b []byte) (complete bool, err error) {
 	if tooLong {
 		return false, refuseHello("not complete after %d bytes", maxStream)
 	}
-	if a.msg != nil {
-		a.msg = append([]byte(nil), a.msg...)
+	if a.alias {
+		a.msg, a.alias = bytes.Clone(a.msg), false
 	}
 	return false, nil
 }

@@ -6,29 +6,12 @@ package tunnel
 import (
 	"context"
 	"io"
-	"net"
 	"runtime"
 	"testing"
 	"time"
 
 	"golang.org/x/sys/unix"
 )
-
-// delivered tells whether the peer's kernel has everything c wrote.
-func delivered(t testing.TB, c *net.TCPConn) bool {
-	rc, err := c.SyscallConn()
-	if err != nil {
-		t.Error(err)
-		return true
-	}
-	left := 0
-	rc.Control(func(fd uintptr) { left, err = unix.IoctlGetInt(int(fd), unix.SIOCOUTQ) })
-	if err != nil {
-		t.Error(err)
-		return true
-	}
-	return left == 0
-}
 
 // closePipes closes the idle pipes and returns how many are in use.
 func closePipes() int {

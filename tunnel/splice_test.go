@@ -55,7 +55,7 @@ func expect(t testing.TB, c io.Reader, want string) {
 	t.Helper()
 	got := make([]byte, len(want))
 	if n, err := io.ReadFull(c, got); err != nil || string(got) != want {
-		t.Fatalf("read %q, %v, want %q", got[:n], err, want)
+		t.Fatalf("read %.100q (%d bytes), %v, want %.100q (%d)", got[:n], n, err, want, len(want))
 	}
 }
 

@@ -1,0 +1,102 @@
+// Copyright 2026 The sallyport authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package tunnel
+
+import (
+	"context"
+	"encoding/binary"
+	"io"
+	"net"
+	"net/netip"
+	"strings"
+	"sync"
+	"testing"
+
+	"golang.org/x/net/dns/dnsmessage"
+)
+
+// A fakeDNS answers in this process: the resolver speaks to it as it would
+// over TCP, through pipes.
+type fakeDNS struct {
+	t      testing.TB
+	answer func(name string) []string // addresses; nil: no such name
+	silent bool                       // never answers
+
+	mu    sync.Mutex
+	asked []string // A questions only, in order
+}
+
+// hosts makes a fakeDNS of fixed answers.
+func hosts(t testing.TB, table map[string][]string) *fakeDNS {
+	return &fakeDNS{t: t, answer: func(name string) []string { return table[strings.ToLower(name)] }}
+}
+
+func (f *fakeDNS) resolver() *net.Resolver {
+	return &net.Resolver{PreferGo: true, Dial: func(context.Context, string, string) (net.Conn, error) {
+		ours, theirs := net.Pipe()
+		go f.serve(ours)
+		return theirs, nil
+	}}
+}
+
+func (f *fakeDNS) questions() []string {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return append([]string(nil), f.asked...)
+}
+
+func (f *fakeDNS) serve(c net.Conn) {
+	defer c.Close()
+	for {
+		var size [2]byte
+		if _, err := io.ReadFull(c, size[:]); err != nil {
+			return
+		}
+		query := make([]byte, binary.BigEndian.Uint16(size[:]))
+		if _, err := io.ReadFull(c, query); err != nil {
+			return
+		}
+		if f.silent {
+			io.Copy(io.Discard, c)
+			return
+		}
+		reply, err := f.reply(query)
+		if err != nil {
+			f.t.Error(err)
+			return
+		}
+		if _, err := c.Write(append(binary.BigEndian.AppendUint16(nil, uint16(len(reply))), reply...)); err != nil {
+			return
+		}
+	}
+}
+
+func (f *fakeDNS) reply(query []byte) ([]byte, error) {
+	var m dnsmessage.Message
+	if err := m.Unpack(query); err != nil {
+		return nil, err
+	}
+	q := m.Questions[0]
+	if q.Type == dnsmessage.TypeA {
+		f.mu.Lock()
+		f.asked = append(f.asked, q.Name.String())
+		f.mu.Unlock()
+	}
+	m.Response, m.RecursionAvailable, m.Additionals = true, true, nil
+	addrs := f.answer(q.Name.String())
+	if addrs == nil {
+		m.RCode = dnsmessage.RCodeNameError
+	}
+	for _, s := range addrs {
+		ip := netip.MustParseAddr(s)
+		h := dnsmessage.ResourceHeader{Name: q.Name, Type: q.Type, Class: q.Class}
+		switch {
+		case ip.Is4() && q.Type == dnsmessage.TypeA:
+			m.Answers = append(m.Answers, dnsmessage.Resource{Header: h, Body: &dnsmessage.AResource{A: ip.As4()}})
+		case !ip.Is4() && q.Type == dnsmessage.TypeAAAA:
+			m.Answers = append(m.Answers, dnsmessage.Resource{Header: h, Body: &dnsmessage.AAAAResource{AAAA: ip.As16()}})
+		}
+	}
+	return m.Pack()
+}
