@@ -61,10 +61,6 @@ func (a *alternative) identity() bool {
 	return a.users != nil || a.groups != nil || a.certs != nil || a.claims != nil
 }
 
-func (s *clientSet) identity() bool {
-	return slices.ContainsFunc(s.alts, func(a alternative) bool { return a.identity() })
-}
-
 func containsAddr(nets []netip.Prefix, a netip.Addr) bool {
 	for _, p := range nets {
 		if p.Contains(a) {
