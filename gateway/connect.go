@@ -4,6 +4,7 @@
 package gateway
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"net"
@@ -42,27 +43,26 @@ func (p *passage) tunnel() {
 	origin, err := dialLeg(p.r.Context(), p.s.dialer(p.decision), "tcp", addr)
 	if err != nil {
 		if p.r.Context().Err() != nil {
-			err = p.r.Context().Err()
+			err = context.Cause(p.r.Context())
 		}
 		p.refuse(err)
 		return
 	}
 	p.rec.Origin = OriginLeg{Addr: addrPort(origin), DNS: origin.dns, Connect: origin.connect}
-	client, early, err := p.takeOver()
+	live, err := p.enter()
 	if err != nil {
 		origin.Close()
 		p.refuse(err)
 		return
 	}
-	p.rec.Status = http.StatusOK
-	live := p.s.tunnels.open(p.query, p.rec.Origin.Addr)
-	if live == nil {
+	client, early, err := p.takeOver()
+	if err != nil {
+		p.s.tunnels.closed(live)
 		origin.Close()
-		client.Close()
-		p.rec.Status = 0
-		p.fail(&Error{Outcome: Closed, Cause: "proxy_internal_response", Msg: errDrained.Error()})
+		p.refuse(err)
 		return
 	}
+	p.rec.Status = http.StatusOK
 	p.passed = true
 	p.w, p.r, p.conn = nil, nil, nil // a tunnel lives for hours; the request need not
 	go p.runTunnel(live, &tunnel.Tunnel{

@@ -12,6 +12,7 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"strings"
 	"syscall"
 
 	"sallyport/gateway/h1"
@@ -147,6 +148,8 @@ func (s *Server) asError(err error, host string) *Error {
 	case errors.As(err, &prohibited):
 		e.Status, e.Cause, e.Outcome = http.StatusForbidden, "destination_ip_prohibited", Denied
 		e.Msg = fmt.Sprintf("%s has a private or special address (%s), which the policy does not open (allow_private, or the range in the rule's to)", host, prohibited.Addr.Addr())
+	case errors.Is(err, errDrained):
+		e.Status, e.Cause, e.Outcome, e.Msg = http.StatusServiceUnavailable, "proxy_internal_response", Closed, errDrained.Error()
 	case errors.Is(err, context.Canceled):
 		e.Cause, e.Outcome, e.Msg = "connection_terminated", Gone, "the client left"
 	case errors.As(err, &dns) && dns.IsTimeout:
@@ -170,7 +173,8 @@ func (s *Server) asError(err error, host string) *Error {
 		e.Cause, e.Msg = "destination_ip_unroutable", "there is no route to "+host
 	case at == stageDial:
 		e.Status, e.Cause, e.Msg = http.StatusServiceUnavailable, "destination_unavailable", "no connection to "+host+" could be made"
-	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, syscall.ECONNRESET), errors.Is(err, syscall.EPIPE):
+	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, syscall.ECONNRESET), errors.Is(err, syscall.EPIPE),
+		strings.Contains(err.Error(), "server closed idle connection"): // net/http gives it no other name
 		e.Cause, e.Msg = "connection_terminated", host+" closed the connection before it answered"
 	default:
 		e.Cause, e.Msg = "http_protocol_error", "the answer of "+host+" cannot be understood"

@@ -8,11 +8,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"net/http/httptrace"
 	"net/textproto"
 	"net/url"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -36,7 +36,7 @@ func (p *passage) forward() {
 		p.refuse(err)
 		return
 	}
-	interim := &interim{w: p.w, old: !p.r.ProtoAtLeast(1, 1)}
+	interim := &interim{p: p, old: !p.r.ProtoAtLeast(1, 1)}
 	ctx := p.traced(p.r.Context(), &httptrace.ClientTrace{Got1xxResponse: interim.pass})
 	// net/http retries on a fresh connection only what had not been sent, or
 	// is idempotent and without a body (RFC 9110 §9.2.2); a body is never
@@ -45,15 +45,23 @@ func (p *passage) forward() {
 	interim.end()
 	p.rec.Sent = up.sent()
 	if err != nil {
+		// What was wrong with the client's body comes first: net/http cancels
+		// the request when it cannot be read.
 		if bodyErr := up.failed(); bodyErr != nil {
-			err = bodyErr
+			p.refuse(bodyErr)
+		} else {
+			p.refuse(p.exchangeError(err))
 		}
-		p.refuse(p.exchangeError(err))
 		return
 	}
 	p.rec.FirstByte = time.Since(p.rec.Time)
-	if res.StatusCode == http.StatusSwitchingProtocols {
+	switch {
+	case res.StatusCode == http.StatusSwitchingProtocols:
 		p.switchProtocols(res, upgrade)
+		return
+	case res.StatusCode < 200: // 042 is three digits, too
+		res.Body.Close()
+		p.refuse(p.exchangeError(fmt.Errorf("status %03d", res.StatusCode)))
 		return
 	}
 	p.answer(res, up)
@@ -88,24 +96,30 @@ func (p *passage) outgoing(upgrade string, up *upload) (*http.Request, error) {
 	if err := maxForwards(p.r.Method, h); err != nil {
 		return nil, err
 	}
+	u, err := t.originURL(scheme, d)
+	if err != nil {
+		return nil, err
+	}
 	out := &http.Request{
 		Method:        p.r.Method,
-		URL:           t.originURL(scheme, d),
+		URL:           u,
 		Host:          t.authority(scheme, d.Port),
 		Header:        h,
 		ContentLength: p.r.ContentLength,
-		Trailer:       p.r.Trailer,
 		Body:          http.NoBody,
 	}
 	if p.r.ContentLength != 0 {
 		out.Body = up
+	}
+	if p.r.ContentLength < 0 {
+		out.Trailer = up.trailers(p.r)
 	}
 	return out, nil
 }
 
 // originURL carries path and query byte for byte as the client wrote them,
 // unless a rule has looked at the path: then what was looked at is what goes.
-func (t target) originURL(scheme string, d policy.Decision) *url.URL {
+func (t target) originURL(scheme string, d policy.Decision) (*url.URL, error) {
 	u := &url.URL{Scheme: scheme, Host: t.hostPort(d.Port)}
 	path := t.path
 	if d.Path != "" {
@@ -119,7 +133,10 @@ func (t target) originURL(scheme string, d policy.Decision) *url.URL {
 	}
 	u.RawQuery = strings.TrimPrefix(t.query, "?")
 	u.ForceQuery = t.query == "?"
-	return u
+	if u.RequestURI() != path+t.query {
+		return nil, badTarget(errors.New("the path begins with // and has characters that no URL has, so that it cannot be passed on as it is"))
+	}
+	return u, nil
 }
 
 // maxForwards refuses TRACE, which would show the client what the gateway adds
@@ -132,20 +149,20 @@ func maxForwards(method string, h http.Header) error {
 	if method != http.MethodOptions || v == "" {
 		return nil
 	}
-	var n uint16
-	if _, err := fmt.Sscanf(v, "%d", &n); err != nil {
+	n, err := strconv.ParseUint(v, 10, 31)
+	if err != nil {
 		return &Error{Status: http.StatusBadRequest, Cause: "http_request_error", Outcome: Invalid, Msg: "Max-Forwards is not a number"}
 	}
 	if n == 0 {
 		return &Error{Status: http.StatusOK, Cause: "proxy_internal_response", Outcome: Done, Msg: "Max-Forwards ended here"}
 	}
-	h.Set("Max-Forwards", fmt.Sprint(n-1))
+	h.Set("Max-Forwards", strconv.FormatUint(n-1, 10))
 	return nil
 }
 
 func (p *passage) exchangeError(err error) error {
 	if p.r.Context().Err() != nil {
-		return context.Canceled // the client went first; what the origin leg made of it does not matter
+		return context.Cause(p.r.Context()) // the client went first; what the origin leg made of it does not matter
 	}
 	var l *legError
 	if !errors.As(err, &l) {
@@ -169,18 +186,22 @@ func (p *passage) answer(res *http.Response, up *upload) {
 		h.Add("Trailer", name)
 	}
 	announced := len(res.Trailer)
-	if !up.complete() {
+	if !up.complete() || !p.reusable() {
 		h.Set("Connection", "close") // the rest of the request's body has nowhere to go
 	}
 	p.rec.Status = res.StatusCode
+	p.mayTake()
 	p.w.WriteHeader(res.StatusCode)
 	err := p.copyBody(res)
 	p.rec.Sent = up.sent()
 	if err != nil {
+		if bodyErr := up.failed(); bodyErr != nil {
+			err = bodyErr
+		}
 		p.abort(err)
 	}
 	p.rec.Outcome = Done
-	for name, values := range res.Trailer {
+	for name, values := range nextHop(res.Trailer) {
 		if len(res.Trailer) != announced {
 			name = http.TrailerPrefix + name // came without having been announced
 		}
@@ -217,7 +238,7 @@ func (p *passage) copyBody(res *http.Response) error {
 		}
 		if err != nil {
 			if p.r.Context().Err() != nil {
-				return &Error{Cause: "connection_terminated", Outcome: Gone, Err: err}
+				return context.Cause(p.r.Context())
 			}
 			return &Error{Cause: "http_response_incomplete", Outcome: Failed, Err: fmt.Errorf("reading the answer's body: %w", err)}
 		}
@@ -231,9 +252,7 @@ var buffers = sync.Pool{New: func() any { b := make([]byte, 64<<10); return &b }
 func (p *passage) abort(err error) {
 	p.fail(p.s.asError(err, p.target.host.String()))
 	if p.conn != nil {
-		if c, ok := p.conn.Conn.(*net.TCPConn); ok {
-			_ = c.SetLinger(0)
-		}
+		p.conn.abort()
 	}
 	panic(http.ErrAbortHandler)
 }
@@ -242,7 +261,7 @@ func (p *passage) abort(err error) {
 // that itself as soon as the body is wanted, which is when the origin's came.
 type interim struct {
 	mu    sync.Mutex
-	w     http.ResponseWriter
+	p     *passage
 	old   bool // an HTTP/1.0 client, which must not get any
 	ended bool // net/http may still call when the final answer has begun
 }
@@ -253,11 +272,12 @@ func (i *interim) pass(code int, h textproto.MIMEHeader) error {
 	if i.ended || i.old || code == http.StatusContinue {
 		return nil
 	}
-	to := i.w.Header()
+	to := i.p.w.Header()
 	for name, values := range nextHop(http.Header(h)) {
 		to[name] = values
 	}
-	i.w.WriteHeader(code)
+	i.p.mayTake()
+	i.p.w.WriteHeader(code)
 	clear(to)
 	return nil
 }

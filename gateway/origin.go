@@ -180,7 +180,7 @@ func dialLeg(ctx context.Context, d *tunnel.Dialer, network, addr string) (*leg,
 // dialTLS connects and completes a verified handshake. The connection it
 // returns is a *tls.Conn (net/http looks for one) around a *leg.
 func (s *Server) dialTLS(ctx context.Context, d *tunnel.Dialer, network, addr string, trust Trust, tickets tls.ClientSessionCache, http1 bool) (net.Conn, error) {
-	host, port, err := net.SplitHostPort(addr)
+	host, _, err := net.SplitHostPort(addr)
 	if err != nil {
 		return nil, err
 	}
@@ -194,7 +194,7 @@ func (s *Server) dialTLS(ctx context.Context, d *tunnel.Dialer, network, addr st
 		return nil, &legError{stage: stageTLS, addr: addr, err: errNoTrust}
 	}
 	cfg = cfg.Clone()
-	cfg.ClientSessionCache = portTickets{port, tickets}
+	cfg.ClientSessionCache = originTickets{addr, tickets}
 	if http1 {
 		cfg.NextProtos = []string{"http/1.1"}
 	}
@@ -210,19 +210,20 @@ func (s *Server) dialTLS(ctx context.Context, d *tunnel.Dialer, network, addr st
 	return c, nil
 }
 
-// portTickets keeps session tickets of one host's ports apart: crypto/tls
-// names them by host alone, and two ports may be two origins (law 7).
-type portTickets struct {
-	port string
+// originTickets keeps the session tickets of origins apart: crypto/tls names
+// them by the server name alone, which several ports share, and with sni: in
+// the profile several hosts (law 7).
+type originTickets struct {
+	addr string
 	tls.ClientSessionCache
 }
 
-func (t portTickets) Get(key string) (*tls.ClientSessionState, bool) {
-	return t.ClientSessionCache.Get(key + ":" + t.port)
+func (t originTickets) Get(key string) (*tls.ClientSessionState, bool) {
+	return t.ClientSessionCache.Get(key + " " + t.addr)
 }
 
-func (t portTickets) Put(key string, cs *tls.ClientSessionState) {
-	t.ClientSessionCache.Put(key+":"+t.port, cs)
+func (t originTickets) Put(key string, cs *tls.ClientSessionState) {
+	t.ClientSessionCache.Put(key+" "+t.addr, cs)
 }
 
 // traced returns a context that enters the origin leg a request is sent on in

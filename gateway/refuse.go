@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"strconv"
 	"strings"
+	"time"
 )
 
 // refuse answers with what err says: one line for curl, a page for browsers,
@@ -34,6 +35,7 @@ func (p *passage) refuse(err error) {
 	kind, body := answer.render(p.r.Header.Get("Accept"))
 	h.Set("Content-Type", kind)
 	h.Set("Content-Length", strconv.Itoa(len(body)))
+	p.mayTake()
 	p.w.WriteHeader(e.Status)
 	_, _ = p.w.Write(body) // nobody is left to tell when this fails
 }
@@ -50,11 +52,13 @@ func (p *passage) fail(e *Error) {
 // reusable reports whether another request may follow on this connection. A
 // refused CONNECT leaves it usable when nothing came behind the CONNECT, so
 // that the client can try again, with credentials for example.
-func (p *passage) reusable() bool {
-	if p.r.Method != http.MethodConnect || p.conn == nil {
-		return true
-	}
-	return p.conn.resume()
+func (p *passage) reusable() bool { return p.conn == nil || p.conn.resume() }
+
+// mayTake gives the client its time to take what is written next. net/http
+// keeps a deadline from one request of a connection to the next: one that was
+// set for an earlier answer would cut off a later one.
+func (p *passage) mayTake() {
+	_ = http.NewResponseController(p.w).SetWriteDeadline(time.Now().Add(p.s.Limits.stall()))
 }
 
 // proxyStatus is a Proxy-Status field value: a structured field item (RFC 8941)

@@ -8,7 +8,6 @@ import (
 	"context"
 	"crypto/rand"
 	"crypto/tls"
-	"errors"
 	"fmt"
 	"io"
 	"log"
@@ -60,6 +59,7 @@ type Server struct {
 
 	once   sync.Once
 	server *http.Server
+	cut    context.CancelCauseFunc // every request's context
 	mu     sync.Mutex
 	listen []netip.AddrPort // own addresses, never dialled
 }
@@ -91,8 +91,11 @@ func (s *Server) Serve(l net.Listener) error {
 }
 
 func (s *Server) setUp() {
+	ctx, cut := context.WithCancelCause(context.Background())
+	s.cut = cut
 	s.server = &http.Server{
 		Handler:           s,
+		BaseContext:       func(net.Listener) context.Context { return ctx },
 		ReadHeaderTimeout: s.Limits.headTime(),
 		IdleTimeout:       s.Limits.idle(),
 		MaxHeaderBytes:    s.Limits.head() + 4<<10, // strictConn has the say, and says it with a record
@@ -113,10 +116,11 @@ func (s *Server) Shutdown(ctx context.Context) error {
 		err = waitErr
 	}
 	if err != nil {
+		s.cut(errDrained) // first: whoever waits for its origin does not notice that its client is gone
 		s.server.Close()
 		s.tunnels.cut(errDrained)
-		s.passages.Wait() // their connections are gone, so they end; their records count
 	}
+	s.passages.Wait() // their records count
 	s.origins.close()
 	return err
 }
@@ -124,11 +128,7 @@ func (s *Server) Shutdown(ctx context.Context) error {
 // Recheck asks the present generation about every open tunnel and cuts those
 // it no longer allows (law 8).
 func (s *Server) Recheck() {
-	gen := s.generation()
-	s.tunnels.recheck(func(q policy.Query) policy.Decision {
-		q.At = time.Now()
-		return gen.Policy.Decide(q)
-	})
+	s.tunnels.recheck(s.generation().Policy)
 }
 
 // Tunnels returns how many tunnels are open.
@@ -266,7 +266,9 @@ func (p *passage) identify() (policy.Client, error) {
 		return p.s.Identify(p.r)
 	}
 	if !p.rec.Client.IsValid() {
-		return policy.Client{}, errors.New("the client's address cannot be read")
+		return policy.Client{}, &Error{
+			Status: http.StatusForbidden, Cause: "http_request_denied", Outcome: Denied, Msg: "the client's address cannot be read",
+		}
 	}
 	return policy.Client{Addr: p.rec.Client.Addr()}, nil
 }
@@ -291,7 +293,8 @@ func (s *Server) isSelf(a netip.AddrPort) bool {
 		if l.Port() != a.Port() {
 			continue
 		}
-		if l.Addr() == a.Addr() || l.Addr().IsUnspecified() && isLocal(a.Addr()) {
+		// Connecting to 0.0.0.0 connects to this machine.
+		if l.Addr() == a.Addr() || a.Addr().IsUnspecified() || l.Addr().IsUnspecified() && isLocal(a.Addr()) {
 			return true
 		}
 	}

@@ -4,6 +4,7 @@
 package gateway
 
 import (
+	"bytes"
 	"context"
 	"crypto/rand"
 	"errors"
@@ -33,10 +34,11 @@ type strictConn struct {
 	mu      sync.Mutex
 	buf     []byte // read from the client and not handed on yet
 	ready   int    // bytes of buf that were checked
+	seen    int    // stateHead: bytes of buf that were looked at and are no whole head
 	state   strictState
 	length  int64      // stateLength: bytes of the body still to come
 	chunks  h1.Chunked // stateChunked
-	early   int        // stateOpaque: bytes handed on behind a CONNECT
+	early   int        // stateOpaque: bytes handed on behind the head
 	fault   *h1.Error  // what was wrong, once something was
 	closing bool
 	end     error // came together with the last bytes of buf
@@ -48,7 +50,7 @@ const (
 	stateHead    strictState = iota
 	stateLength              // in a body of known length
 	stateChunked             // in a chunked body
-	stateOpaque              // behind a CONNECT: whatever comes is not HTTP
+	stateOpaque              // behind a CONNECT or a WebSocket handshake: what comes may not be HTTP
 	stateFault               // nothing more is read
 )
 
@@ -62,9 +64,9 @@ var errMalformedBody = errors.New("the request's body is malformed")
 // Read implements net.Conn. net/http calls it from one goroutine at a time,
 // but while a handler runs that is not the handler's.
 func (c *strictConn) Read(p []byte) (int, error) {
-	into := p
+	into, own := p, false
 	if len(into) < 512 { // net/http waits for the next request with one byte
-		into = make([]byte, 4<<10)
+		into, own = make([]byte, 4<<10), true
 	}
 	for {
 		c.mu.Lock()
@@ -80,8 +82,22 @@ func (c *strictConn) Read(p []byte) (int, error) {
 			return 0, err
 		}
 		c.mu.Lock()
-		c.buf, c.end = append(c.buf, into[:n]...), err
+		c.end = err
+		if len(c.buf) > 0 {
+			c.buf = append(c.buf, into[:n]...)
+			c.mu.Unlock()
+			continue
+		}
+		// A body of any size goes through p without being copied or kept.
+		c.buf = into[:n]
+		n, err = c.take(p)
+		if !own {
+			c.buf = bytes.Clone(c.buf)
+		}
 		c.mu.Unlock()
+		if n > 0 || err != nil {
+			return n, err
+		}
 	}
 }
 
@@ -150,9 +166,15 @@ func (c *strictConn) checkHead() {
 	if len(c.buf) == 0 || len(c.buf) == 1 && c.buf[0] == '\r' {
 		return
 	}
+	// A head that comes a byte at a time must not be parsed a byte at a time.
+	if c.seen > 0 && len(c.buf) <= c.maxHead && !bytes.ContainsAny(c.buf[c.seen-1:], "\r\n") {
+		c.seen = len(c.buf)
+		return
+	}
 	head, n, err := h1.ParseHead(c.buf)
 	if err == nil && n == 0 {
 		if len(c.buf) <= c.maxHead {
+			c.seen = len(c.buf)
 			return
 		}
 		err = &h1.Error{Status: 431, Msg: "the request's head is too large"}
@@ -168,9 +190,9 @@ func (c *strictConn) checkHead() {
 		c.buf, c.ready = malformedHead, len(malformedHead)
 		return
 	}
-	c.ready = n
+	c.ready, c.seen = n, 0
 	switch {
-	case head.Connect():
+	case head.Connect(), head.WebSocket:
 		c.state, c.early = stateOpaque, -n // the head itself is not early
 	case head.Chunked:
 		c.state, c.chunks = stateChunked, h1.Chunked{}
@@ -216,13 +238,28 @@ func (c *strictConn) faulty() *h1.Error {
 	return c.fault
 }
 
-// resume goes back to reading requests after a CONNECT that was refused. It
-// reports false when bytes came behind the CONNECT: whether they are a
-// ClientHello or a request nobody can say, so the connection has to end.
+// spoilt returns what was wrong with the body that is being read, nil when
+// nothing was.
+func (c *strictConn) spoilt() *h1.Error {
+	if c == nil {
+		return nil
+	}
+	if f := c.faulty(); f != nil && f.Status == 0 {
+		return f
+	}
+	return nil
+}
+
+// resume goes back to reading requests after a CONNECT or a change of protocol
+// that was refused. It reports false when bytes came behind it: whether they
+// are a ClientHello or a request nobody can say, so the connection has to end.
 func (c *strictConn) resume() bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.state != stateOpaque || c.early > 0 || len(c.buf) > 0 {
+	if c.state != stateOpaque {
+		return true
+	}
+	if c.early > 0 || len(c.buf) > 0 {
 		return false
 	}
 	c.state = stateHead
@@ -244,6 +281,16 @@ func (c *strictConn) Close() error {
 		_, _ = io.CopyN(io.Discard, c.Conn, 256<<10)
 	}
 	return c.Conn.Close()
+}
+
+// abort makes Close a reset, which nobody takes for the end of an answer.
+func (c *strictConn) abort() {
+	c.mu.Lock()
+	c.closing = true
+	c.mu.Unlock()
+	if t, ok := c.Conn.(*net.TCPConn); ok {
+		_ = t.SetLinger(0)
+	}
 }
 
 // stop makes the connection end where it stands: nothing more is read.

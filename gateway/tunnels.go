@@ -5,8 +5,10 @@ package gateway
 
 import (
 	"context"
+	"net/http"
 	"net/netip"
 	"sync"
+	"time"
 
 	"sallyport/policy"
 )
@@ -24,11 +26,35 @@ type liveTunnel struct {
 	ctx   context.Context
 	cut   context.CancelCauseFunc
 	query policy.Query // to be asked again when the policy changes
+	mode  policy.Mode  // what it said
 	addr  netip.Addr   // of the origin
 }
 
+// allowed reports whether pol would open the tunnel, as it is, now.
+func (l *liveTunnel) allowed(pol *policy.Policy) bool {
+	q := l.query
+	q.At = time.Now()
+	d := pol.Decide(q)
+	return d.Mode == l.mode && d.Permit(l.addr) == nil
+}
+
+// enter makes the passage a live tunnel. The policy may have changed while the
+// origin was being connected to, and Recheck may be over: so the new one is
+// asked here.
+func (p *passage) enter() (*liveTunnel, error) {
+	live := p.s.tunnels.open(&liveTunnel{query: p.query, mode: p.decision.Mode, addr: p.rec.Origin.Addr.Addr()})
+	if live == nil {
+		return nil, errDrained
+	}
+	if pol := p.s.generation().Policy; pol != p.gen.Policy && !live.allowed(pol) {
+		p.s.tunnels.closed(live)
+		return nil, &Error{Status: http.StatusForbidden, Cause: "http_request_denied", Outcome: Closed, Msg: errRecheck.Error()}
+	}
+	return live, nil
+}
+
 // open enters a tunnel; nil when the gateway is stopping.
-func (t *tunnels) open(q policy.Query, origin netip.AddrPort) *liveTunnel {
+func (t *tunnels) open(l *liveTunnel) *liveTunnel {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if t.draining {
@@ -37,7 +63,6 @@ func (t *tunnels) open(q policy.Query, origin netip.AddrPort) *liveTunnel {
 	if t.live == nil {
 		t.live = make(map[*liveTunnel]struct{})
 	}
-	l := &liveTunnel{query: q, addr: origin.Addr()}
 	l.ctx, l.cut = context.WithCancelCause(context.Background())
 	t.live[l] = struct{}{}
 	return l
@@ -101,13 +126,12 @@ func (t *tunnels) cut(reason error) {
 	<-t.empty
 }
 
-// recheck cuts the tunnels that decide no longer allows.
-func (t *tunnels) recheck(decide func(policy.Query) policy.Decision) {
+// recheck cuts the tunnels that pol does not allow.
+func (t *tunnels) recheck(pol *policy.Policy) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	for l := range t.live {
-		switch d := decide(l.query); {
-		case d.Mode == policy.Deny, d.Mode == policy.Intercept, d.Permit(l.addr) != nil:
+		if !l.allowed(pol) {
 			l.cut(errRecheck)
 		}
 	}

@@ -39,10 +39,10 @@ func (p *passage) switchProtocols(res *http.Response, upgrade string) {
 		})
 		return
 	}
-	live := p.s.tunnels.open(p.query, p.rec.Origin.Addr)
-	if live == nil {
+	live, err := p.enter()
+	if err != nil {
 		res.Body.Close()
-		p.refuse(&Error{Status: http.StatusServiceUnavailable, Cause: "proxy_internal_response", Outcome: Closed, Msg: errDrained.Error()})
+		p.refuse(err)
 		return
 	}
 	defer p.s.tunnels.closed(live)

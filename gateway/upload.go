@@ -6,10 +6,15 @@ package gateway
 import (
 	"errors"
 	"io"
+	"maps"
+	"net"
 	"net/http"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"sallyport/gateway/h1"
 )
 
 // An upload is the client's body on its way to the origin. net/http reads it
@@ -28,6 +33,9 @@ type upload struct {
 
 	err atomic.Pointer[error]
 
+	from *http.Request // whose trailers follow the body; nil: none can
+	to   http.Header
+
 	mu sync.Mutex // held while reading
 }
 
@@ -40,10 +48,21 @@ func (p *passage) upload() *upload {
 		u.ended.Store(true)
 		return u
 	}
+	p.mayTake() // net/http writes a 100 when the body is first read
 	// An origin may answer before it has taken the whole body; net/http would
 	// otherwise read the rest of it first. HTTP/2 needs no such call.
 	_ = u.rc.EnableFullDuplex()
 	return u
+}
+
+// trailers returns the trailers for the origin: now the names that were
+// announced, with the body's end also their values and those of the others.
+func (u *upload) trailers(r *http.Request) http.Header {
+	u.from, u.to = r, make(http.Header)
+	for name := range nextHop(r.Trailer) {
+		u.to[name] = nil
+	}
+	return u.to
 }
 
 // Read implements io.Reader.
@@ -63,6 +82,9 @@ func (u *upload) Read(b []byte) (int, error) {
 	case err == io.EOF:
 		u.ended.Store(true)
 		_ = u.rc.SetReadDeadline(time.Time{})
+		if u.from != nil {
+			maps.Copy(u.to, nextHop(u.from.Trailer))
+		}
 	case err != nil:
 		u.err.CompareAndSwap(nil, &err)
 	}
@@ -83,15 +105,22 @@ func (u *upload) complete() bool {
 // failed returns the error that reading from the client ended in, if any.
 func (u *upload) failed() error {
 	failure := u.err.Load()
-	switch {
-	case failure == nil, errors.Is(*failure, errUploadOver), errors.Is(*failure, http.ErrBodyReadAfterClose):
+	if failure == nil {
 		return nil
-	case errors.Is(*failure, errMalformedBody):
-		return malformed(u.conn.faulty())
 	}
-	return &Error{
-		Status: http.StatusRequestTimeout, Cause: "http_request_error", Outcome: Gone, NoReuse: true,
-		Msg: "the request's body did not come to its end", Err: *failure,
+	var network net.Error
+	switch err := *failure; {
+	case errors.Is(err, errUploadOver), errors.Is(err, http.ErrBodyReadAfterClose):
+		return nil
+	case u.conn.spoilt() != nil: // whatever net/http made of it
+		return malformed(u.conn.spoilt())
+	case errors.Is(err, io.ErrUnexpectedEOF), errors.As(err, &network):
+		return &Error{
+			Status: http.StatusRequestTimeout, Cause: "http_request_error", Outcome: Gone, NoReuse: true,
+			Msg: "the request's body did not come to its end", Err: err,
+		}
+	default: // net/http has limits of its own, as on what surrounds chunks
+		return malformed(&h1.Error{Msg: strings.TrimPrefix(err.Error(), "http: ")})
 	}
 }
 

@@ -134,7 +134,12 @@ func (c *Chunked) trailerLine(line []byte) error {
 	if err != nil {
 		return err
 	}
-	switch strings.ToLower(string(name)) {
+	return trailerName(string(name))
+}
+
+// trailerName refuses what must not stand in a trailer section.
+func trailerName(name string) error {
+	switch strings.ToLower(name) {
 	case "content-length", "transfer-encoding", "host", "trailer", "connection", "upgrade", "te":
 		return bad("a trailer that would change the message's framing or routing")
 	}

@@ -27,6 +27,7 @@ type Head struct {
 	Minor          int   // 0 or 1, of HTTP/1.x
 	Length         int64 // of the body; 0 when none, -1 when Chunked
 	Chunked        bool
+	WebSocket      bool // asks to change to WebSocket (RFC 6455 §4.1), so that what follows may be opaque
 }
 
 // Connect reports whether what follows the head is opaque once accepted.
@@ -40,6 +41,9 @@ func (h *Head) Connect() bool { return string(h.Method) == "CONNECT" }
 // is already wrong in an unfinished head is reported only once it is whole or
 // its line is.
 func ParseHead(b []byte) (h Head, n int, err error) {
+	if len(b) > 0 && !isToken(b[0]) {
+		return h, 0, bad("the request does not begin with a method") // TLS, for one, which would never end its line
+	}
 	line, n, err := nextLine(b)
 	if n == 0 || err != nil {
 		return h, 0, err
@@ -132,6 +136,7 @@ type fields struct {
 	length   int64 // -1: none seen
 	chunked  bool
 	encoding bool // a Transfer-Encoding was seen
+	upgrade  bool // to WebSocket
 }
 
 // add reads one field line: field-name ":" OWS field-value OWS (RFC 9112 §5).
@@ -149,6 +154,13 @@ func (f *fields) add(line []byte) error {
 	case len("Expect"):
 		if strings.EqualFold(string(name), "Expect") && !strings.EqualFold(string(value), "100-continue") {
 			return &Error{Status: 417, Msg: "only the expectation 100-continue is understood"}
+		}
+	case len("Trailer"): // and of Upgrade
+		switch {
+		case strings.EqualFold(string(name), "Trailer"):
+			return announced(value)
+		case strings.EqualFold(string(name), "Upgrade"):
+			f.upgrade = strings.EqualFold(string(value), "websocket")
 		}
 	case len("Content-Length"):
 		if strings.EqualFold(string(name), "Content-Length") {
@@ -210,6 +222,18 @@ func (f *fields) frame(h *Head) error {
 		h.Chunked, h.Length = true, -1
 	case f.length > 0:
 		h.Length = f.length
+	default:
+		h.WebSocket = f.upgrade && f.minor == 1 && string(h.Method) == "GET"
+	}
+	return nil
+}
+
+// announced reads the Trailer field (RFC 9110 §6.6.2).
+func announced(value []byte) error {
+	for name := range strings.SplitSeq(string(value), ",") {
+		if err := trailerName(strings.Trim(name, " \t")); err != nil {
+			return err
+		}
 	}
 	return nil
 }

@@ -93,7 +93,9 @@ var refused = []struct {
 	{"GET http://a/ http/1.1\r\nHost: a\r\n\r\n", 400, "request line does not end in an HTTP version"},
 	{"GET http://a/ HTTP/1.10\r\nHost: a\r\n\r\n", 400, "request line does not end in an HTTP version"},
 	{"GET http://a/ HTTP/1.1\r\nHost: a\r\nExpect: the-unexpected\r\n\r\n", 417, "only the expectation 100-continue is understood"},
-	{"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03\n", 400, "line ends in LF without CR"},
+	{"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03", 400, "the request does not begin with a method"},
+	{" GET http://a/ HTTP/1.1\r\nHost: a\r\n\r\n", 400, "the request does not begin with a method"},
+	{"POST http://a/ HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\nTrailer: x, content-length\r\n\r\n", 400, "a trailer that would change the message's framing or routing"},
 }
 
 func TestAmbiguousHeadsAreRefused(t *testing.T) {
