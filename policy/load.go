@@ -4,6 +4,7 @@
 package policy
 
 import (
+	"bytes"
 	"crypto/sha256"
 	_ "embed"
 	"encoding/hex"
@@ -87,8 +88,9 @@ func Parse(name string, src []byte, dir string) (*Policy, error) {
 }
 
 func load(name string, src []byte, dir string) (*Policy, []TestResult, error) {
-	c := &compiler{reporter: newReporter(name, src), dir: dir}
-	root := c.parseYAML(src)
+	text := bytes.TrimPrefix(src, []byte("\ufeff")) // which some editors write
+	c := &compiler{reporter: newReporter(name, text), dir: dir}
+	root := c.parseYAML(text)
 	if root == nil {
 		return nil, nil, c.failure()
 	}

@@ -267,6 +267,14 @@ func TestStarter(t *testing.T) {
 	}
 }
 
+func TestByteOrderMarkAndCRLF(t *testing.T) {
+	p := mustParse(t, "\ufeffversion: 1\r\nrules:\r\n  - {name: a, from: any, to: 10.1.2.3/8, mode: deny}\r\n")
+	w := p.Warnings()
+	if len(w) != 1 || w[0].Line != 3 || w[0].Col != 30 || strings.ContainsAny(w[0].Source, "\r\ufeff") {
+		t.Errorf("warnings %q", w)
+	}
+}
+
 func TestTooLarge(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "big.yaml")
 	if err := os.WriteFile(file, bytes.Repeat([]byte("#\n"), maxFile), 0o600); err != nil {

@@ -76,7 +76,7 @@ func (s *scanner) line(no int, line string) string {
 	for i := 0; i < len(text); i++ {
 		c := text[i]
 		switch {
-		case c < ' ' && c != '\t' || c == 0x7f || c == 0xfeff && (no > 1 || i > 0):
+		case c < ' ' && c != '\t' || c == 0x7f || c == 0xfeff:
 			s.at(no, i+1, 1, "P003", "", "control character %U", c)
 			text[i] = ' '
 		case s.quote != 0:

@@ -5,6 +5,7 @@ package policy
 
 import (
 	"errors"
+	"fmt"
 	"slices"
 	"strings"
 	"unicode/utf8"
@@ -117,8 +118,7 @@ func (r *reporter) parseYAML(src []byte) *node {
 	if !ok {
 		return nil
 	}
-	tokens := lexer.Tokenize(string(clean))
-	file, err := parser.Parse(tokens, 0)
+	tokens, file, err := parseTokens(string(clean))
 	if err != nil {
 		r.syntax(err)
 		return nil
@@ -127,7 +127,11 @@ func (r *reporter) parseYAML(src []byte) *node {
 	var root *node
 	for i, doc := range file.Docs {
 		if i > 0 && doc.Body != nil {
-			r.at(doc.Start.Position.Line, 1, 3, "P004", "", "a second document: a policy is one")
+			at := doc.Body.GetToken()
+			if doc.Start != nil {
+				at = doc.Start
+			}
+			r.at(at.Position.Line, 1, 3, "P004", "", "a second document: a policy is one")
 			continue
 		}
 		if doc.Body != nil {
@@ -142,6 +146,20 @@ func (r *reporter) parseYAML(src []byte) *node {
 		c.leftovers(tokens)
 	}
 	return root
+}
+
+// parseTokens runs the parser. It is not ours and reads drafts of strangers in
+// a running gateway: should it panic, the text is refused and the gateway
+// goes on with the policy it has.
+func parseTokens(src string) (tokens token.Tokens, file *ast.File, err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = fmt.Errorf("%v", p)
+		}
+	}()
+	tokens = lexer.Tokenize(src)
+	file, err = parser.Parse(tokens, 0)
+	return tokens, file, err
 }
 
 func (r *reporter) syntax(err error) {
@@ -215,7 +233,14 @@ func (c *converter) node(n ast.Node) *node {
 		return c.scalar(nullNode, "", n.GetToken())
 	}
 	out := c.place(nullNode, n.GetToken())
-	c.errorf(out, "P013", hintAnchor, "a policy file has no anchors, aliases, tags and merge keys")
+	switch n.(type) {
+	case *ast.MappingKeyNode:
+		c.errorf(out, "P020", "", "a key is a word, with its colon behind it")
+	case *ast.DirectiveNode:
+		c.errorf(out, "P013", "", "a policy file has no directives")
+	default:
+		c.errorf(out, "P013", hintAnchor, "a policy file has no anchors, aliases, tags and merge keys")
+	}
 	return out
 }
 
