@@ -84,14 +84,19 @@ func (d *Dialer) DialContext(ctx context.Context, network, addr string) (net.Con
 	if d.Permit == nil {
 		return nil, &ProhibitedError{Addr: plain(netip.AddrPortFrom(ip, port)), Err: errNoPermit}
 	}
-	if !ip.IsValid() {
+	resolver := cmp.Or(d.Resolver, &goResolver)
+	switch {
+	case ip.IsValid():
+	case inHostsFile(host):
+		resolver = &hostsFile
+	default:
 		host = absolute(host)
 	}
 
 	a := attempts{permit: d.Permit}
 	nd := net.Dialer{
 		Timeout:        d.Timeout,
-		Resolver:       cmp.Or(d.Resolver, &goResolver),
+		Resolver:       resolver,
 		ControlContext: a.control,
 		// An origin that vanished must not hold a tunnel for the hour that the
 		// idle limit allows: dead after 90 s without an answer.
@@ -134,6 +139,22 @@ func splitAddr(addr string) (host string, port uint16, err error) {
 		return "", 0, fmt.Errorf("tunnel: dial %s: the host is missing", addr)
 	}
 	return host, uint16(n), nil
+}
+
+// hostsFile answers from /etc/hosts alone.
+var hostsFile = net.Resolver{PreferGo: true, Dial: func(context.Context, string, string) (net.Conn, error) {
+	return nil, errors.New("only the hosts file is asked")
+}}
+
+// inHostsFile reports whether a name without a dot stands in /etc/hosts. Go's
+// resolver finds such a name there only as it is written, not as an absolute
+// one, and as it is written it would be completed from the search list.
+func inHostsFile(name string) bool {
+	if strings.Contains(name, ".") {
+		return false
+	}
+	addrs, err := hostsFile.LookupNetIP(context.Background(), "ip", name)
+	return err == nil && len(addrs) > 0
 }
 
 // absolute returns name such that no resolver completes it (RFC 1034 §3.1).

@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/http/httptrace"
 	"net/netip"
+	"os"
 	"slices"
 	"strconv"
 	"strings"
@@ -391,5 +392,38 @@ func TestDialTrace(t *testing.T) {
 		if !slices.Equal(got, want) {
 			t.Errorf("%s: %q, want %q", host, got, want)
 		}
+	}
+}
+
+// TestSingleLabelNamesStandInTheHostsFile: Go's resolver does not find
+// "localhost." there, so that only names with dots could be reached.
+func TestSingleLabelNamesStandInTheHostsFile(t *testing.T) {
+	if text, err := os.ReadFile("/etc/hosts"); err != nil || !strings.Contains(string(text), "localhost") {
+		t.Skip("/etc/hosts does not name localhost")
+	}
+	port := listen(t, "127.0.0.1")
+	asked := false
+	d := Dialer{
+		Permit: func(a netip.AddrPort) error {
+			if !a.Addr().IsLoopback() {
+				return errBanned
+			}
+			return nil
+		},
+		Resolver: &net.Resolver{PreferGo: true, Dial: func(context.Context, string, string) (net.Conn, error) {
+			asked = true
+			return nil, errors.New("no name server here")
+		}},
+	}
+	c, err := d.DialContext(t.Context(), "tcp4", "localhost:"+port)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.Close()
+	if asked {
+		t.Error("a name server was asked for a name in /etc/hosts")
+	}
+	if _, err := d.DialContext(t.Context(), "tcp4", "nothost:"+port); err == nil || !asked {
+		t.Errorf("a name not in /etc/hosts: %v, asked the name server: %v", err, asked)
 	}
 }
