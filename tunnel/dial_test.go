@@ -14,6 +14,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"testing/synctest"
@@ -402,7 +403,7 @@ func TestSingleLabelNamesStandInTheHostsFile(t *testing.T) {
 		t.Skip("/etc/hosts does not name localhost")
 	}
 	port := listen(t, "127.0.0.1")
-	asked := false
+	var asked atomic.Bool
 	d := Dialer{
 		Permit: func(a netip.AddrPort) error {
 			if !a.Addr().IsLoopback() {
@@ -411,7 +412,7 @@ func TestSingleLabelNamesStandInTheHostsFile(t *testing.T) {
 			return nil
 		},
 		Resolver: &net.Resolver{PreferGo: true, Dial: func(context.Context, string, string) (net.Conn, error) {
-			asked = true
+			asked.Store(true)
 			return nil, errors.New("no name server here")
 		}},
 	}
@@ -420,10 +421,10 @@ func TestSingleLabelNamesStandInTheHostsFile(t *testing.T) {
 		t.Fatal(err)
 	}
 	c.Close()
-	if asked {
+	if asked.Load() {
 		t.Error("a name server was asked for a name in /etc/hosts")
 	}
-	if _, err := d.DialContext(t.Context(), "tcp4", "nothost:"+port); err == nil || !asked {
-		t.Errorf("a name not in /etc/hosts: %v, asked the name server: %v", err, asked)
+	if _, err := d.DialContext(t.Context(), "tcp4", "nothost:"+port); err == nil || !asked.Load() {
+		t.Errorf("a name not in /etc/hosts: %v, asked the name server: %v", err, asked.Load())
 	}
 }
