@@ -1,0 +1,167 @@
+// Copyright 2026 The sallyport authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package gateway
+
+import (
+	"crypto/tls"
+	"io"
+	"net"
+	"strconv"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// What is measured here holds client, gateway and origin in one process, on
+// loopback. The absolute figures say little; beside each stands the same thing
+// without the gateway, measured in the same run, and the ratio of the two:
+// x-direct in time, x-cpu in processor time.
+
+// cpuTime is what this process has used.
+func cpuTime() time.Duration {
+	var u syscall.Rusage
+	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &u); err != nil {
+		panic(err)
+	}
+	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
+}
+
+// compare runs op b.N times, then reference as often, and reports the ratios.
+func compare(b *testing.B, bytes int64, op, reference func() error) {
+	b.Helper()
+	for _, f := range []func() error{op, reference} { // warm: pools, tickets, caches
+		if err := f(); err != nil {
+			b.Fatal(err)
+		}
+	}
+	b.SetBytes(bytes)
+	b.ReportAllocs()
+	b.ResetTimer()
+	cpu := cpuTime()
+	for range b.N {
+		if err := op(); err != nil {
+			b.Fatal(err)
+		}
+	}
+	b.StopTimer()
+	cpu = cpuTime() - cpu
+	start, directCPU := time.Now(), cpuTime()
+	for range b.N {
+		if err := reference(); err != nil {
+			b.Fatal(err)
+		}
+	}
+	direct := time.Since(start)
+	directCPU = cpuTime() - directCPU
+	b.ReportMetric(float64(b.Elapsed())/float64(direct), "x-direct")
+	b.ReportMetric(float64(cpu)/float64(max(directCPU, 1)), "x-cpu")
+	b.ReportMetric(float64(direct.Nanoseconds())/float64(b.N), "direct-ns/op")
+}
+
+// BenchmarkOriginate: plain HTTP from the client, TLS to the origin. Direct is
+// the client's own TLS to the origin.
+func BenchmarkOriginate(b *testing.B) {
+	r := newRig(b, "  - {name: web, from: any, to: 127.0.0.1, ports: any, mode: originate, allow_private: true}\n")
+	origin := r.httpOrigin(true)
+	for _, size := range []struct{ name, path string }{{"kept-1KiB", "/1024"}, {"kept-64KiB", "/65536"}} {
+		b.Run(size.name, func(b *testing.B) {
+			r := r.within(b)
+			through := newExchanger(r.dial(r.addr), "http://"+origin+size.path, origin)
+			defer through.Close()
+			direct := newExchanger(r.dialTLS(origin), size.path, origin)
+			defer direct.Close()
+			compare(b, sizeOf(size.path), through.exchange, direct.exchange)
+		})
+	}
+	// The gateway's connections to the origin are kept, so a client that comes
+	// anew saves the handshake it would have to make itself.
+	b.Run("new-client-1KiB", func(b *testing.B) {
+		r := r.within(b)
+		compare(b, 1024, func() error {
+			return once(newExchanger(r.dial(r.addr), "http://"+origin+"/1024", origin))
+		}, func() error {
+			return once(newExchanger(r.dialTLS(origin), "/1024", origin))
+		})
+	})
+}
+
+// BenchmarkOriginateBulk moves 16 MiB an operation from the origin to the client.
+func BenchmarkOriginateBulk(b *testing.B) {
+	r := newRig(b, "  - {name: web, from: any, to: 127.0.0.1, ports: any, mode: originate, allow_private: true}\n")
+	origin := r.httpOrigin(true)
+	const path = "/16777216"
+	through := newExchanger(r.dial(r.addr), "http://"+origin+path, origin)
+	defer through.Close()
+	direct := newExchanger(r.dialTLS(origin), path, origin)
+	defer direct.Close()
+	compare(b, sizeOf(path), through.exchange, direct.exchange)
+}
+
+// BenchmarkRelay: plain HTTP on both sides.
+func BenchmarkRelay(b *testing.B) {
+	r := newRig(b, "  - {name: plain, from: any, to: 127.0.0.1, ports: any, mode: relay, allow_private: true}\n")
+	origin := r.httpOrigin(false)
+	for _, size := range []struct{ name, path string }{{"kept-1KiB", "/1024"}, {"kept-64KiB", "/65536"}} {
+		b.Run(size.name, func(b *testing.B) {
+			r := r.within(b)
+			through := newExchanger(r.dial(r.addr), "http://"+origin+size.path, origin)
+			defer through.Close()
+			direct := newExchanger(r.dial(origin), size.path, origin)
+			defer direct.Close()
+			compare(b, sizeOf(size.path), through.exchange, direct.exchange)
+		})
+	}
+}
+
+// BenchmarkConnect opens a tunnel, has one exchange through it and closes it.
+func BenchmarkConnect(b *testing.B) {
+	r := newRig(b, "  - {name: pass, from: any, to: 127.0.0.1, ports: any, mode: tunnel, tunnel: {tls: optional}, allow_private: true}\n")
+	b.Run("plain", func(b *testing.B) {
+		r := r.within(b)
+		echo := r.accept(func(c net.Conn) {
+			defer c.Close()
+			_, _ = io.Copy(c, c)
+		})
+		ping := func(c net.Conn, err error) error {
+			if err != nil {
+				return err
+			}
+			defer c.Close()
+			one := []byte{'x'}
+			if _, err := c.Write(one); err != nil {
+				return err
+			}
+			_, err = io.ReadFull(c, one)
+			return err
+		}
+		compare(b, 0, func() error { return ping(r.connect(echo)) }, func() error { return ping(net.Dial("tcp", echo)) })
+	})
+	b.Run("tls", func(b *testing.B) {
+		r := r.within(b)
+		origin := r.httpOrigin(true)
+		config := &tls.Config{RootCAs: r.roots, ServerName: "127.0.0.1"}
+		compare(b, 0, func() error {
+			c, err := r.connect(origin)
+			if err != nil {
+				return err
+			}
+			return once(newExchanger(tls.Client(c, config), "/1", origin))
+		}, func() error {
+			return once(newExchanger(r.dialTLS(origin), "/1", origin))
+		})
+	})
+}
+
+func once(x *exchanger) error {
+	defer x.Close()
+	return x.exchange()
+}
+
+func sizeOf(path string) int64 {
+	n, err := strconv.ParseInt(path[1:], 10, 64)
+	if err != nil {
+		panic(err)
+	}
+	return n
+}

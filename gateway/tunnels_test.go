@@ -1,0 +1,120 @@
+// Copyright 2026 The sallyport authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package gateway
+
+import (
+	"io"
+	"net"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"sallyport/policy"
+)
+
+// TestTunnelRecordIsHandedOverOnce: a tunnel may end before the handler that
+// opened it has returned. Each of the two once thought that the record was its
+// own. Under -race this test also sees that they share nothing else.
+func TestTunnelRecordIsHandedOverOnce(t *testing.T) {
+	r := newRig(t, "  - {name: pass, from: any, to: 127.0.0.1, ports: any, mode: tunnel, tunnel: {tls: optional}, allow_private: true}\n")
+	origin := r.accept(func(c net.Conn) { c.Close() }) // ends the tunnel as soon as it stands
+	const tunnels = 300
+	for range tunnels {
+		c, err := r.connect(origin)
+		if err != nil {
+			t.Fatal(err)
+		}
+		c.Close()
+	}
+	for range tunnels {
+		<-r.handed
+	}
+	// Shutdown returns when every handler and tunnel has.
+	if err := r.server.Shutdown(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	seen := make(map[string]bool)
+	for _, rec := range r.records {
+		if seen[rec.ID] {
+			t.Errorf("record %s was handed over twice", rec.ID)
+		}
+		seen[rec.ID] = true
+	}
+	if len(r.records) != tunnels {
+		t.Errorf("%d records of %d tunnels", len(r.records), tunnels)
+	}
+}
+
+// TestHelloNeverComes: a client that opens a tunnel and says nothing holds it
+// for 30 seconds and no longer. The clock is synctest's; only the connection to
+// the origin is a real one, which nobody waits on meanwhile.
+func TestHelloNeverComes(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0") // its backlog is origin enough
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	origin := l.Addr().String()
+	synctest.Test(t, func(t *testing.T) {
+		p, err := policy.Parse("rig.yaml", []byte("version: 1\nrules:\n  - {name: pass, from: any, to: 127.0.0.1, ports: any, mode: tunnel, allow_private: true}\n"), "")
+		if err != nil {
+			t.Fatal(err)
+		}
+		records := make(chan *Record, 1)
+		s := &Server{
+			Generation: func() *Generation { return &Generation{Policy: p} },
+			Observe:    func(rec *Record) { records <- rec },
+		}
+		client, near := net.Pipe()
+		served := make(chan error)
+		pipes := &pipeListener{conns: make(chan net.Conn, 1), closed: make(chan struct{})}
+		pipes.conns <- addressed{near}
+		go func() { served <- s.Serve(pipes) }()
+		start := time.Now()
+		go func() { _, _ = io.WriteString(client, "CONNECT "+origin+" HTTP/1.1\r\nHost: "+origin+"\r\n\r\n") }()
+		got, err := io.ReadAll(client)
+		if err != nil || string(got) != established {
+			t.Errorf("the client read %q, %v", got, err)
+		}
+		if d := time.Since(start); d != 30*time.Second {
+			t.Errorf("it took %v", d)
+		}
+		rec := <-records
+		if rec.Outcome != Closed || rec.Cause != "connection_limit_reached" || !strings.Contains(rec.Err.Error(), "no complete first message") {
+			t.Errorf("recorded as %s, %s: %v", rec.Outcome, rec.Cause, rec.Err)
+		}
+		if err := s.Shutdown(t.Context()); err != nil {
+			t.Error(err)
+		}
+		<-served
+	})
+}
+
+// A pipeListener serves connections that never touch the network.
+type pipeListener struct {
+	conns  chan net.Conn
+	closed chan struct{}
+}
+
+func (l *pipeListener) Accept() (net.Conn, error) {
+	select {
+	case c := <-l.conns:
+		return c, nil
+	case <-l.closed:
+		return nil, net.ErrClosed
+	}
+}
+
+func (l *pipeListener) Close() error   { close(l.closed); return nil }
+func (l *pipeListener) Addr() net.Addr { return &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1), Port: 1} }
+
+// addressed is a pipe whose far end has an address, as every client has.
+type addressed struct{ net.Conn }
+
+func (addressed) RemoteAddr() net.Addr {
+	return &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1), Port: 2}
+}
