@@ -1,0 +1,167 @@
+// Copyright 2026 The sallyport authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package policy
+
+import (
+	"flag"
+	"fmt"
+	"maps"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+)
+
+var update = flag.Bool("update", false, "write the generated part of docs/policy.md anew")
+
+const docs = "../docs/policy.md"
+
+// TestDocs keeps the list of keys in docs/policy.md what the decoder reads.
+func TestDocs(t *testing.T) {
+	page, err := os.ReadFile(docs)
+	if err != nil {
+		t.Fatal(err)
+	}
+	before, rest, ok1 := strings.Cut(string(page), "-update -->\n")
+	_, after, ok2 := strings.Cut(rest, "<!-- keys end -->")
+	if !ok1 || !ok2 {
+		t.Fatal("the marks of the generated part are gone")
+	}
+	var b strings.Builder
+	writeSection(&b, policySection, make(map[*section]bool))
+	want := before + "-update -->\n" + b.String() + "<!-- keys end -->" + after
+	if *update {
+		if err := os.WriteFile(docs, []byte(want), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	} else if want != string(page) {
+		t.Error("docs/policy.md does not list the keys the decoder reads: run go test ./policy -run TestDocs -update")
+	}
+}
+
+func writeSection(b *strings.Builder, s *section, done map[*section]bool) {
+	if done[s] {
+		return
+	}
+	done[s] = true
+	fmt.Fprintf(b, "\n### In %s\n\n| key | value | |\n|---|---|---|\n", s.title)
+	for _, k := range s.keys {
+		doc := k.doc
+		if k.required {
+			doc = "*required*; " + doc
+		}
+		if k.pending != "" {
+			doc += "; *" + k.pending + "*"
+		}
+		fmt.Fprintf(b, "| `%s` | %s | %s |\n", k.name, k.value, doc)
+	}
+	for _, k := range s.keys {
+		if k.section != nil {
+			writeSection(b, k.section, done)
+		}
+		if k.each != nil && k.each.section != nil {
+			writeSection(b, k.each.section, done)
+		}
+	}
+}
+
+func (v value) String() string {
+	switch {
+	case v.words != nil:
+		s := "`" + strings.Join(v.words, "`, `") + "`"
+		if v.form&list != 0 {
+			s += "; list"
+		}
+		return s
+	case v.form&names != 0:
+		return "name → " + v.each.String()
+	}
+	var parts []string
+	for _, p := range []struct {
+		bit  form
+		name string
+	}{{text, "text"}, {number, "number"}, {boolean, "true or false"}, {mapping, "section"}, {list, "list"}} {
+		if v.form&p.bit != 0 {
+			parts = append(parts, p.name)
+		}
+	}
+	return strings.Join(parts, ", ")
+}
+
+// Every code the package can report is explained, is shown by a refused file,
+// and means one thing.
+func TestEveryCodeIsExplained(t *testing.T) {
+	code := regexp.MustCompile(`\b[PLU]\d{3}\b`)
+	used := make(map[string]bool)
+	files, err := filepath.Glob("*.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range files {
+		src, err := os.ReadFile(f)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !strings.HasSuffix(f, "_test.go") {
+			for _, c := range code.FindAllString(string(src), -1) {
+				used[c] = true
+			}
+		}
+	}
+	page, err := os.ReadFile(docs)
+	if err != nil {
+		t.Fatal(err)
+	}
+	explained := make(map[string]bool)
+	for _, m := range regexp.MustCompile(`(?m)^\| ([PLU]\d{3}) \|`).FindAllStringSubmatch(string(page), -1) {
+		if explained[m[1]] {
+			t.Errorf("%s is explained twice", m[1])
+		}
+		explained[m[1]] = true
+	}
+	if a, b := slices.Sorted(maps.Keys(used)), slices.Sorted(maps.Keys(explained)); !slices.Equal(a, b) {
+		t.Errorf("used      %q\nexplained %q", a, b)
+	}
+
+	shown := make(map[string]bool)
+	files, err = filepath.Glob("testdata/bad/*.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range files {
+		src, err := os.ReadFile(f)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, m := range regexp.MustCompile(`(?m)^# \d+:\d+: error\[(P\d{3})\]`).FindAllStringSubmatch(string(src), -1) {
+			shown[m[1]] = true
+		}
+	}
+	elsewhere := []string{"P002", "P005"} // TestTooLarge, the script policy_errors
+	for c := range used {
+		if c[0] == 'P' && !shown[c] && !slices.Contains(elsewhere, c) {
+			t.Errorf("no file in testdata/bad shows %s", c)
+		}
+	}
+}
+
+// Policies in the documentation load.
+func TestExamplesInDocs(t *testing.T) {
+	page, err := os.ReadFile(docs)
+	if err != nil {
+		t.Fatal(err)
+	}
+	examples := regexp.MustCompile("(?s)```yaml\n(.*?)```").FindAllStringSubmatch(string(page), -1)
+	if len(examples) == 0 {
+		t.Fatal("no examples")
+	}
+	for _, e := range examples {
+		p := mustParse(t, e[1])
+		if u := p.Unsupported(); len(u) > 0 {
+			t.Errorf("%v", u)
+		}
+	}
+}
