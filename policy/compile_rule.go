@@ -115,6 +115,9 @@ func (c *compiler) conditions(r *Rule, n *node, prints *[]string) {
 	}
 	if e := n.get("when"); e != nil {
 		r.when = c.when(e)
+		if r.when != nil && r.when.readsClient {
+			c.unsupported(e, "U003", "rule %q depends on who the client is: %s, nothing can prove it yet", r.Name, notYet)
+		}
 	}
 	if r.has(Tunnel) {
 		for _, k := range []string{"methods", "paths"} {

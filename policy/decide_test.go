@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 )
@@ -123,6 +124,26 @@ func mustParse(t testing.TB, src string) *Policy {
 		t.Fatal(err)
 	}
 	return p
+}
+
+// A policy is asked by every connection at once; the race detector looks on.
+func TestDecideAtOnce(t *testing.T) {
+	p := mustLoad(t, "testdata/good/agent-sandbox.yaml")
+	want := make([]Decision, len(p.tests))
+	for i, c := range p.tests {
+		want[i] = p.outcome(c.q)
+	}
+	var wg sync.WaitGroup
+	for range 8 {
+		wg.Go(func() {
+			for i, c := range p.tests {
+				if d := p.outcome(c.q); d != want[i] {
+					t.Errorf("%s: %s, want %s", c.q, answer(d), answer(want[i]))
+				}
+			}
+		})
+	}
+	wg.Wait()
 }
 
 func TestAuditedRulesOnlyCount(t *testing.T) {

@@ -68,7 +68,7 @@ func (p *Policy) Explain(q Query) Explanation {
 }
 
 func (p *Policy) step(q Query) Step {
-	s := Step{Request: q.String(), Client: q.Client.String(), Host: q.Host.String(), Port: q.Port}
+	s := Step{Request: q.String(), Client: q.Client.String(), Host: q.Host.String(), Port: q.Port, Groups: []string{}, Lists: []string{}, Rules: []Considered{}}
 	if p != nil {
 		for _, g := range p.groups {
 			if g.set.has(&q.Client, false) == yes {

@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"path/filepath"
 	"strings"
 	"time"
 )
@@ -29,20 +30,20 @@ type listFile struct {
 
 func readList(path string) *listFile {
 	l := &listFile{path: path, sets: make(map[string]*hostSet)}
+	info, err := os.Stat(path)
+	if err == nil && !info.Mode().IsRegular() { // a pipe would keep a reload waiting
+		err = errors.New("it is not a regular file")
+	}
+	if err != nil {
+		l.err = err
+		return l
+	}
 	f, err := os.Open(path)
 	if err != nil {
 		l.err = err
 		return l
 	}
 	defer f.Close()
-	info, err := f.Stat()
-	if err == nil && info.IsDir() {
-		err = errors.New("it is a directory")
-	}
-	if err != nil {
-		l.err = err
-		return l
-	}
 	l.mtime = info.ModTime()
 	l.src, l.err = io.ReadAll(io.LimitReader(f, maxList+1))
 	if len(l.src) > maxList {
@@ -129,7 +130,7 @@ func (c *compiler) parseList(l *listFile, name, format, match string) *hostSet {
 		if err != nil {
 			if bad++; bad == 1 {
 				first = Diagnostic{
-					File: name, Line: no, Col: 1, Len: len([]rune(strings.TrimSpace(line))), Code: "L010",
+					File: filepath.Join(c.dir, name), Line: no, Col: 1, Len: len([]rune(strings.TrimSpace(line))), Code: "L010",
 					Severity: SeverityWarning, Msg: err.Error(), Source: strings.TrimRight(line, "\r"),
 				}
 			}

@@ -20,7 +20,7 @@ func TestGood(t *testing.T) {
 	for name, want := range map[string][]string{ // what is said about the file, L011 left out
 		"small-office.yaml": nil,
 		"everything.yaml":   nil,
-		"lists.yaml":        {"lists/damaged.txt:2:1: warning[L010]: 2 bad lines are left out; the first: more than one word"},
+		"lists.yaml":        {"testdata/good/lists/damaged.txt:2:1: warning[L010]: 2 bad lines are left out; the first: more than one word"},
 		"agent-sandbox.yaml": {
 			"23:11: U003", "29:5: U001", "30:5: U001", "33:11: U003", "36:12: U002", "38:5: U001",
 			"41:11: U003", "45:12: U002", "47:5: U001", "50:11: U003", "54:11: U002", "58:11: U003",

@@ -22,6 +22,7 @@ type expression struct {
 	program      cel.Program
 	readsRequest bool // any request.*
 	readsPath    bool
+	readsClient  bool // more of the client than its address
 }
 
 // Bounds on what an expression may cost: a policy must not become slow by the
@@ -176,6 +177,7 @@ func (c *compiler) when(n *node) *expression {
 	for _, ref := range ast.NativeRep().ReferenceMap() {
 		out.readsRequest = out.readsRequest || strings.HasPrefix(ref.Name, "request.")
 		out.readsPath = out.readsPath || ref.Name == "request.path"
+		out.readsClient = out.readsClient || strings.HasPrefix(ref.Name, "client.") && ref.Name != "client.ip"
 	}
 	out.program, err = env.Program(ast, cel.EvalOptions(cel.OptOptimize, cel.OptPartialEval), cel.CostLimit(maxCost))
 	if err != nil {
