@@ -56,6 +56,7 @@ func runScripts(t *testing.T, dir string) {
 			"daemon":     cmdDaemon,
 			"said":       cmdSaid,
 			"servercert": cmdServerCert,
+			"readme":     cmdReadme,
 			"fill":       cmdFill,
 			"same":       cmdSame,
 		},

@@ -196,3 +196,17 @@ func serveGit(w http.ResponseWriter, r *http.Request, dir string) {
 	}
 	h.ServeHTTP(w, r)
 }
+
+// cmdReadme runs a command line that the README shows, word for word: readme LINE.
+func cmdReadme(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 1 {
+		ts.Fatalf("usage: readme line")
+	}
+	text, err := os.ReadFile(filepath.Join(root, "README.md"))
+	ts.Check(err)
+	if !regexp.MustCompile(`(?m)^` + regexp.QuoteMeta(args[0]) + `( +#.*)?$`).Match(text) {
+		ts.Fatalf("the README does not show %q", args[0])
+	}
+	words := strings.Fields(args[0])
+	ts.Check(ts.Exec(words[0], words[1:]...))
+}
