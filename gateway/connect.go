@@ -64,7 +64,7 @@ func (p *passage) tunnel() {
 	}
 	p.rec.Status = http.StatusOK
 	p.passed = true
-	p.w, p.r, p.conn = nil, nil, nil // a tunnel lives for hours; the request need not
+	p.w, p.r, p.conn, p.up = nil, nil, nil, nil // a tunnel lives for hours; the request need not
 	go p.runTunnel(live, &tunnel.Tunnel{
 		Client:      client,
 		Origin:      origin.Conn,

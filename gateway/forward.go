@@ -29,9 +29,8 @@ func (p *passage) forward() {
 		p.refuse(err)
 		return
 	}
-	up := p.upload()
-	defer up.stop()
-	out, err := p.outgoing(upgrade, up)
+	up := p.up
+	out, err := p.outgoing(upgrade)
 	if err != nil {
 		p.refuse(err)
 		return
@@ -64,13 +63,13 @@ func (p *passage) forward() {
 		p.refuse(p.exchangeError(fmt.Errorf("status %03d", res.StatusCode)))
 		return
 	}
-	p.answer(res, up)
+	p.answer(res)
 }
 
 // outgoing makes the request for the origin: the target's authority is its
 // Host whatever the client's Host said (RFC 9112 §3.2.2), and what belongs to
 // the client's hop stays behind.
-func (p *passage) outgoing(upgrade string, up *upload) (*http.Request, error) {
+func (p *passage) outgoing(upgrade string) (*http.Request, error) {
 	t, d := p.target, p.decision
 	scheme := "http"
 	if d.Mode == policy.Originate {
@@ -104,15 +103,20 @@ func (p *passage) outgoing(upgrade string, up *upload) (*http.Request, error) {
 		Method:        p.r.Method,
 		URL:           u,
 		Host:          t.authority(scheme, d.Port),
+		ProtoMajor:    1, // without it net/http does not wait for a 100
+		ProtoMinor:    1,
 		Header:        h,
 		ContentLength: p.r.ContentLength,
 		Body:          http.NoBody,
 	}
 	if p.r.ContentLength != 0 {
-		out.Body = up
+		out.Body = p.up
 	}
+	// To keep the connection of an origin that refused without a 100, net/http
+	// would send it the body all the same, and so ask the client for it.
+	out.Close = h.Get("Expect") != ""
 	if p.r.ContentLength < 0 {
-		out.Trailer = up.trailers(p.r)
+		out.Trailer = p.up.trailers(p.r)
 	}
 	return out, nil
 }
@@ -172,7 +176,7 @@ func (p *passage) exchangeError(err error) error {
 }
 
 // answer passes the origin's answer on.
-func (p *passage) answer(res *http.Response, up *upload) {
+func (p *passage) answer(res *http.Response) {
 	defer res.Body.Close()
 	h := p.w.Header()
 	for name, values := range nextHop(res.Header) {
@@ -186,16 +190,19 @@ func (p *passage) answer(res *http.Response, up *upload) {
 		h.Add("Trailer", name)
 	}
 	announced := len(res.Trailer)
-	if !up.complete() || !p.reusable() {
-		h.Set("Connection", "close") // the rest of the request's body has nowhere to go
+	if announced > 0 && p.r.Method != http.MethodHead && p.r.ProtoAtLeast(1, 1) && hasToken(p.r.Header, "Te", "trailers") {
+		h.Del("Content-Length") // HTTP/2 has trailers behind a known length, HTTP/1.1 only behind chunks
+	}
+	if !p.reusable() {
+		h.Set("Connection", "close")
 	}
 	p.rec.Status = res.StatusCode
 	p.mayTake()
 	p.w.WriteHeader(res.StatusCode)
 	err := p.copyBody(res)
-	p.rec.Sent = up.sent()
+	p.rec.Sent = p.up.sent()
 	if err != nil {
-		if bodyErr := up.failed(); bodyErr != nil {
+		if bodyErr := p.up.failed(); bodyErr != nil {
 			err = bodyErr
 		}
 		p.abort(err)

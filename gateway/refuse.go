@@ -49,10 +49,11 @@ func (p *passage) fail(e *Error) {
 	p.rec.Outcome, p.rec.Cause, p.rec.Err = e.Outcome, e.Cause, e
 }
 
-// reusable reports whether another request may follow on this connection. A
-// refused CONNECT leaves it usable when nothing came behind the CONNECT, so
-// that the client can try again, with credentials for example.
-func (p *passage) reusable() bool { return p.conn == nil || p.conn.resume() }
+// reusable reports whether another request may follow on this connection: not
+// when there is a body left, which has nowhere to go. A refused CONNECT leaves
+// it usable when nothing came behind the CONNECT, so that the client can try
+// again, with credentials for example.
+func (p *passage) reusable() bool { return p.up.complete() && (p.conn == nil || p.conn.resume()) }
 
 // mayTake gives the client its time to take what is written next. net/http
 // keeps a deadline from one request of a connection to the next: one that was

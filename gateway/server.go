@@ -140,6 +140,8 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	defer s.passages.Done()
 	p := s.open(w, r)
 	defer p.end()
+	p.up = p.upload()
+	defer p.up.stop()
 	if err := p.decide(); err != nil {
 		p.refuse(err)
 		return
@@ -162,6 +164,7 @@ type passage struct {
 	query    policy.Query
 	decision policy.Decision
 	rec      *Record
+	up       *upload
 	wire     net.Conn // the connection the request went out on
 	passed   bool     // the record belongs to a tunnel now, which must not touch this
 }

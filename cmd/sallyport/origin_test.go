@@ -377,8 +377,9 @@ func (o *testOrigin) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	case "flood": // says when the last byte has been handed to the kernel
 		n, _ := strconv.ParseInt(arg, 10, 64)
 		w.Header().Set("Content-Length", arg)
-		_, _ = io.Copy(w, io.LimitReader(pattern{}, n))
-		o.note("flooded %d bytes", n)
+		h := sha256.New()
+		_, _ = io.Copy(io.MultiWriter(w, h), io.LimitReader(pattern{}, n))
+		o.note("flooded %d bytes sha256 %x", n, h.Sum(nil))
 	case "drop": // takes the request and closes without an answer
 		_, _ = io.Copy(io.Discard, r.Body)
 		panic(http.ErrAbortHandler)

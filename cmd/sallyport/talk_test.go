@@ -9,6 +9,7 @@ import (
 	"crypto/sha256"
 	"crypto/tls"
 	"crypto/x509"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
@@ -63,9 +64,10 @@ func (c *conversation) close() { c.conn.Close() }
 //
 //	talk NAME dial ADDR
 //	talk NAME send TEXT         (Go's escapes)
-//	talk NAME fill N            (N bytes of a pattern)
+//	talk NAME fill N            (N bytes of a pattern; their SHA-256 is $sent)
+//	talk NAME chunks N          (the same in chunks of many sizes, without the last one)
 //	talk NAME expect REGEXP     (reads until it matches; what was matched is used up)
-//	talk NAME read N            (N bytes; prints their SHA-256)
+//	talk NAME read N            (N bytes; their SHA-256 is $got)
 //	talk NAME split bytes|records
 //	                            (the ClientHello will go out a byte a write, or in
 //	                             records of one byte)
@@ -100,8 +102,14 @@ func cmdTalk(ts *testscript.TestScript, neg bool, args []string) {
 	case "fill":
 		n, err := strconv.ParseInt(rest[0], 10, 64)
 		ts.Check(err)
-		_, err = io.Copy(c.conn, io.LimitReader(pattern{}, n))
+		h := sha256.New()
+		_, err = io.Copy(io.MultiWriter(c.conn, h), io.LimitReader(pattern{}, n))
 		ts.Check(err)
+		ts.Setenv("sent", hex.EncodeToString(h.Sum(nil)))
+	case "chunks":
+		n, err := strconv.Atoi(rest[0])
+		ts.Check(err)
+		c.chunks(ts, n)
 	case "expect":
 		c.expect(ts, regexp.MustCompile("(?s)"+rest[0]))
 	case "split":
@@ -114,7 +122,7 @@ func cmdTalk(ts *testscript.TestScript, neg bool, args []string) {
 		if err != nil {
 			ts.Fatalf("%v after %d of %d bytes", err, m, n)
 		}
-		fmt.Fprintf(ts.Stdout(), "sha256=%x\n", h.Sum(nil))
+		ts.Setenv("got", hex.EncodeToString(h.Sum(nil)))
 	case "tls":
 		c.startTLS(ts, w, rest[0], rest[1], rest[2])
 	case "half":
@@ -133,6 +141,21 @@ func cmdTalk(ts *testscript.TestScript, neg bool, args []string) {
 	default:
 		ts.Fatalf("talk has no verb %s", verb)
 	}
+}
+
+func (c *conversation) chunks(ts *testscript.TestScript, n int) {
+	h := sha256.New()
+	w := bufio.NewWriterSize(c.conn, 10_000) // writes that end anywhere
+	for size := 1; n > 0; size = size*3 + 1 {
+		size = min(size%70_001, n)
+		chunk := make([]byte, size)
+		_, _ = pattern{}.Read(chunk)
+		h.Write(chunk)
+		fmt.Fprintf(w, "%x\r\n%s\r\n", size, chunk)
+		n -= size
+	}
+	ts.Check(w.Flush())
+	ts.Setenv("sent", hex.EncodeToString(h.Sum(nil)))
 }
 
 func (c *conversation) expect(ts *testscript.TestScript, re *regexp.Regexp) {
