@@ -54,10 +54,12 @@ func explain(err error) (what, next string) {
 	case errors.As(err, &invalid):
 		return explainInvalid(invalid)
 	case errors.As(err, &unknown):
+		sent := []*x509.Certificate{unknown.Cert}
 		if errors.As(err, &verify) && len(verify.UnverifiedCertificates) > 0 {
-			return explainUnknown(verify.UnverifiedCertificates)
+			sent = verify.UnverifiedCertificates
 		}
-		return explainUnknown([]*x509.Certificate{unknown.Cert})
+		what, next = explainUnknown(sent)
+		return what + hint(unknown), next
 	case errors.As(err, &noRoots):
 		return "this machine has no trusted roots", "install ca-certificates, or name `roots` in a trust profile"
 	case errors.As(err, &record):
@@ -147,6 +149,9 @@ func explainUnknown(sent []*x509.Certificate) (what, next string) {
 	top := chainTop(sent)
 	issuer := quote(top.Issuer.String())
 	switch {
+	case top != leaf && !top.IsCA:
+		return fmt.Sprintf("the certificate of %s signed another without being an authority", quote(top.Subject.String())),
+			"the origin must send the right chain"
 	case selfSigned(top):
 		return "the certificate was issued by an authority that is not trusted, " + issuer,
 			"if it should be, name its certificate under `roots` of a trust profile"
@@ -162,11 +167,12 @@ func explainUnknown(sent []*x509.Certificate) (what, next string) {
 	}
 }
 
-// chainTop follows the issuers from the first certificate as far as sent goes.
+// chainTop follows the issuers from the first certificate as far as sent
+// goes, or to one that may not issue.
 func chainTop(sent []*x509.Certificate) *x509.Certificate {
 	top := sent[0]
-	for range sent { // at most one step each: an issuer's issuer may be itself
-		if selfSigned(top) {
+	for range sent { // at most one step each: two may name each other
+		if selfSigned(top) || top != sent[0] && !top.IsCA {
 			break
 		}
 		for _, c := range sent[1:] {
@@ -177,6 +183,18 @@ func chainTop(sent []*x509.Certificate) *x509.Certificate {
 		}
 	}
 	return top
+}
+
+// hint returns what crypto/x509 found when it tried a trusted certificate of
+// the issuer's name: another key, after the root was renewed, or an algorithm
+// of the past. It is only in the text.
+func hint(err x509.UnknownAuthorityError) string {
+	_, rest, ok := strings.Cut(err.Error(), "possibly because of ")
+	if !ok || strings.Contains(rest, "cannot sign this kind of certificate") { // said already
+		return ""
+	}
+	why, _, _ := strings.Cut(strings.TrimPrefix(rest, `"`), `" while trying`)
+	return fmt.Sprintf(" (a certificate of that name was tried: %s)", printable(why))
 }
 
 func selfSigned(c *x509.Certificate) bool {

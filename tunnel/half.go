@@ -190,18 +190,19 @@ func (h *half) finish() {
 		return
 	}
 	h.shut.Store(true)
-	cw, ok := h.dst.(interface{ CloseWrite() error })
-	if !ok {
+	err := errors.ErrUnsupported
+	if cw, ok := h.dst.(interface{ CloseWrite() error }); ok {
+		err = cw.CloseWrite()
+	}
+	switch {
+	case err == nil, errors.Is(err, syscall.ENOTCONN): // dst was reset meanwhile, which the other direction reads
+		h.p.halfOver(h, false)
+	case errors.Is(err, errors.ErrUnsupported):
 		// A transport that cannot end one way means by its end that all is over.
 		h.p.stop(ReasonEnd, nil, false)
-		return
-	}
-	// ENOTCONN: dst was reset meanwhile, which the other direction reads.
-	if err := cw.CloseWrite(); err != nil && !errors.Is(err, syscall.ENOTCONN) {
+	default:
 		h.p.fail(h.to, fmt.Errorf("tunnel: ending towards the %s: %w", h.to, err))
-		return
 	}
-	h.p.halfOver(h, false)
 }
 
 // discard reads and drops what src still sends: closing src with bytes unread

@@ -73,12 +73,17 @@ func (p *passage) watch(ctx context.Context) (unwatch func()) {
 // worth of locking each time; the timer looks here instead.
 func (p *passage) touch() { p.last.Store(int64(time.Since(p.start))) }
 
-// tick is the timer's only function: it ends the passage or waits for the
-// next limit.
+// tick is the timer's only function: it ends the passage, waits for the next
+// limit, or sees to it that an end takes place.
 func (p *passage) tick() {
 	p.mu.Lock()
 	if p.stopped || p.ended {
+		stuck := !p.ended
 		p.mu.Unlock()
+		if stuck { // a connection whose deadlines are for show
+			p.t.Client.Close()
+			p.t.Origin.Close()
+		}
 		return
 	}
 	left, reason, err := p.due()
@@ -143,6 +148,7 @@ func (p *passage) stop(reason Reason, err error, cut bool) {
 			c.Close()
 		}
 	}
+	p.timer.Reset(lingering)
 }
 
 // past is a deadline that has passed under any clock, synctest's included.

@@ -33,8 +33,10 @@ const (
 //
 // Pass the *net.TCPConn themselves where there are such: Run then waits for
 // bytes without holding a buffer and lets the kernel move large amounts. Any
-// other net.Conn works too. One without a CloseWrite method cannot say "no
-// more from here", so its end ends the tunnel both ways.
+// other net.Conn works too. One without a CloseWrite method, or whose
+// CloseWrite returns errors.ErrUnsupported, cannot say "no more from here", so
+// the end of its peer ends the tunnel both ways; one that hides a TCP
+// connection and has no NetConn method to show it cannot be reset, only closed.
 type Tunnel struct {
 	// Client and Origin belong to Run, which closes both, whatever happens.
 	Client, Origin net.Conn
