@@ -136,7 +136,7 @@ func (u *upload) stop() {
 	}
 	_ = u.rc.SetReadDeadline(past)
 	u.mu.Lock() // wait for a read that is under way
-	u.mu.Unlock()
+	defer u.mu.Unlock()
 }
 
 var (
