@@ -4,7 +4,6 @@
 package tunnel
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -12,7 +11,6 @@ import (
 	"net/http/httptrace"
 	"net/netip"
 	"strconv"
-	"strings"
 	"sync"
 	"syscall"
 	"time"
@@ -30,8 +28,11 @@ type Dialer struct {
 	// about 0.0.0.0 and ::, which are always refused.
 	Permit func(netip.AddrPort) error
 
-	// Resolver looks names up. Nil is the system's configuration read by Go's
-	// own resolver. Its traffic to name servers is not asked about.
+	// Names looks names up and remembers them. Nil asks Resolver at each dial.
+	Names *Names
+
+	// Resolver, without Names, looks names up. Nil is the system's configuration
+	// read by Go's own resolver. Its traffic to name servers is not asked about.
 	Resolver *net.Resolver
 
 	// Timeout bounds a whole dial: the lookup and every address tried. Zero or
@@ -84,45 +85,58 @@ func (d *Dialer) DialContext(ctx context.Context, network, addr string) (net.Con
 	if d.Permit == nil {
 		return nil, &ProhibitedError{Addr: plain(netip.AddrPortFrom(ip, port)), Err: errNoPermit}
 	}
-	resolver := cmp.Or(d.Resolver, &goResolver)
-	switch {
-	case ip.IsValid():
-	case inHostsFile(host):
-		resolver = &hostsFile
-	default:
-		host = absolute(host)
+	timeout := d.Timeout
+	if timeout <= 0 {
+		timeout = defaultDialTimeout
 	}
-
-	a := attempts{permit: d.Permit}
-	nd := net.Dialer{
-		Timeout:        d.Timeout,
-		Resolver:       resolver,
-		ControlContext: a.control,
-		// An origin that vanished must not hold a tunnel for the hour that the
-		// idle limit allows: dead after 90 s without an answer.
-		KeepAliveConfig: net.KeepAliveConfig{
-			Enable: true, Idle: 30 * time.Second, Interval: 15 * time.Second, Count: 4,
-		},
-	}
-	if nd.Timeout <= 0 {
-		nd.Timeout = defaultDialTimeout
-	}
-	// MPTCP is Go's wish only for listeners today; say so should that change:
-	// subflows would go to addresses that nobody was asked about.
-	nd.SetMultipathTCP(false)
-
+	ctx, cancel := context.WithTimeout(ctx, timeout)
+	defer cancel()
+	addrs := []netip.Addr{ip}
 	if !ip.IsValid() {
-		// net.Dialer reports the error of the first address only.
-		ctx = httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{ConnectDone: a.connectDone})
+		if addrs, err = d.lookup(ctx, network, host); err != nil {
+			return nil, fmt.Errorf("tunnel: dial %s: %w", addr, err)
+		}
 	}
-	c, err := nd.DialContext(ctx, network, net.JoinHostPort(host, strconv.Itoa(int(port))))
+	a := attempts{permit: d.Permit}
+	c, err := a.race(ctx, network, addrs, port)
 	if err != nil {
 		return nil, a.judge(err)
 	}
 	return c, nil
 }
 
-var goResolver = net.Resolver{PreferGo: true}
+// lookup returns the addresses of host that network can reach.
+func (d *Dialer) lookup(ctx context.Context, network, host string) ([]netip.Addr, error) {
+	names := d.Names
+	if names == nil {
+		names = &Names{Resolver: d.Resolver}
+	}
+	trace := httptrace.ContextClientTrace(ctx)
+	if trace != nil && trace.DNSStart != nil {
+		trace.DNSStart(httptrace.DNSStartInfo{Host: host})
+	}
+	addrs, err := names.Lookup(ctx, host)
+	if trace != nil && trace.DNSDone != nil {
+		info := httptrace.DNSDoneInfo{Err: err}
+		for _, a := range addrs {
+			info.Addrs = append(info.Addrs, net.IPAddr{IP: a.AsSlice()})
+		}
+		trace.DNSDone(info)
+	}
+	if err != nil {
+		return nil, err
+	}
+	var usable []netip.Addr
+	for _, a := range addrs {
+		if network == "tcp" || a.Is4() == (network == "tcp4") {
+			usable = append(usable, a)
+		}
+	}
+	if len(usable) == 0 {
+		return nil, &net.DNSError{Err: "no address of the wanted family", Name: host, IsNotFound: true}
+	}
+	return usable, nil
+}
 
 // splitAddr is stricter than net.SplitHostPort and net.Dial, for which an
 // empty host is this machine and "https" is a port.
@@ -139,30 +153,6 @@ func splitAddr(addr string) (host string, port uint16, err error) {
 		return "", 0, fmt.Errorf("tunnel: dial %s: the host is missing", addr)
 	}
 	return host, uint16(n), nil
-}
-
-// hostsFile answers from /etc/hosts alone.
-var hostsFile = net.Resolver{PreferGo: true, Dial: func(context.Context, string, string) (net.Conn, error) {
-	return nil, errors.New("only the hosts file is asked")
-}}
-
-// inHostsFile reports whether a name without a dot stands in /etc/hosts. Go's
-// resolver finds such a name there only as it is written, not as an absolute
-// one, and as it is written it would be completed from the search list.
-func inHostsFile(name string) bool {
-	if strings.Contains(name, ".") {
-		return false
-	}
-	addrs, err := hostsFile.LookupNetIP(context.Background(), "ip", name)
-	return err == nil && len(addrs) > 0
-}
-
-// absolute returns name such that no resolver completes it (RFC 1034 §3.1).
-func absolute(name string) string {
-	if strings.HasSuffix(name, ".") {
-		return name
-	}
-	return name + "."
 }
 
 // plain returns a as prefixes match it: netip.Prefix.Contains is false for
@@ -208,9 +198,10 @@ func (a *attempts) control(_ context.Context, _, address string, _ syscall.RawCo
 	return p
 }
 
-func (a *attempts) connectDone(_, _ string, err error) {
+// failure notes why the attempt at a permitted address failed.
+func (a *attempts) failure(err error) {
 	var p *ProhibitedError
-	if err == nil || errors.As(err, &p) {
+	if errors.As(err, &p) {
 		return
 	}
 	a.mu.Lock()

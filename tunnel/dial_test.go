@@ -202,7 +202,7 @@ func TestDialTrace(t *testing.T) {
 		c.Close()
 		want := []string{"connect 127.0.0.1:" + port, "connected 127.0.0.1:" + port}
 		if host == "origin.example" {
-			want = append([]string{"dns origin.example.", "dns done 1"}, want...)
+			want = append([]string{"dns origin.example", "dns done 1"}, want...)
 		}
 		if !slices.Equal(got, want) {
 			t.Errorf("%s: %q, want %q", host, got, want)

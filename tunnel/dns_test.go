@@ -22,6 +22,7 @@ type fakeDNS struct {
 	t      testing.TB
 	answer func(name string) []string // addresses; nil: no such name
 	silent bool                       // never answers
+	ttl    uint32                     // of answers, and of the SOA of negative ones, seconds
 
 	mu    sync.Mutex
 	asked []string // A questions only, in order
@@ -87,10 +88,14 @@ func (f *fakeDNS) reply(query []byte) ([]byte, error) {
 	addrs := f.answer(q.Name.String())
 	if addrs == nil {
 		m.RCode = dnsmessage.RCodeNameError
+		m.Authorities = []dnsmessage.Resource{{
+			Header: dnsmessage.ResourceHeader{Name: q.Name, Type: dnsmessage.TypeSOA, Class: q.Class, TTL: 10 * f.ttl},
+			Body:   &dnsmessage.SOAResource{NS: q.Name, MBox: q.Name, MinTTL: f.ttl},
+		}}
 	}
 	for _, s := range addrs {
 		ip := netip.MustParseAddr(s)
-		h := dnsmessage.ResourceHeader{Name: q.Name, Type: q.Type, Class: q.Class}
+		h := dnsmessage.ResourceHeader{Name: q.Name, Type: q.Type, Class: q.Class, TTL: f.ttl}
 		switch {
 		case ip.Is4() && q.Type == dnsmessage.TypeA:
 			m.Answers = append(m.Answers, dnsmessage.Resource{Header: h, Body: &dnsmessage.AResource{A: ip.As4()}})

@@ -79,7 +79,7 @@ func run(o runOptions) error {
 	}
 	server := &gateway.Server{
 		Generation: active.Generation,
-		Dialer:     tunnel.Dialer{Resolver: resolver},
+		Dialer:     tunnel.Dialer{Names: &tunnel.Names{Resolver: resolver}},
 		Describe:   certs.Describe,
 		Observe:    func(r *gateway.Record) { logRecord(&logger, r) },
 		ErrorLog:   log.New(warnings{&logger}, "", 0),
