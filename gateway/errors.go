@@ -160,7 +160,7 @@ func (s *Server) asError(err error, host string) *Error {
 		e.Cause, e.Msg = "dns_error", "the name "+host+" cannot be resolved"
 	case errors.Is(err, errNoTrust):
 		e.Status, e.Cause, e.Msg = http.StatusInternalServerError, "proxy_configuration_error", err.Error()
-	case at == stageTLS:
+	case at == stageTLS, tlsAlert(err): // TLS 1.3 origins refuse a client certificate, or its absence, after the handshake
 		e.Cause, e.Msg = tlsCause(err), "TLS failed: "+s.describe(err, host)
 	case errors.As(err, &timeout) && timeout.Timeout(), errors.Is(err, os.ErrDeadlineExceeded), errors.Is(err, context.DeadlineExceeded):
 		e.Status, e.Cause, e.Msg = http.StatusGatewayTimeout, "connection_timeout", host+" did not accept a connection in time"
@@ -193,20 +193,25 @@ func (s *Server) describe(err error, host string) string {
 	return err.Error()
 }
 
+// tlsAlert reports whether err is an alert that the origin sent.
+func tlsAlert(err error) bool {
+	var op *net.OpError
+	return errors.As(err, &op) && op.Op == "remote error"
+}
+
 // tlsCause tells a certificate that was not accepted from an alert the origin
 // sent and from everything else.
 func tlsCause(err error) string {
 	var (
 		verify *tls.CertificateVerificationError
 		caused interface{ Cause() string } // a trust function's own checks, as pins
-		op     *net.OpError
 	)
 	switch {
 	case errors.As(err, &verify):
 		return "tls_certificate_error"
 	case errors.As(err, &caused):
 		return caused.Cause()
-	case errors.As(err, &op) && op.Op == "remote error":
+	case tlsAlert(err):
 		return "tls_alert_received"
 	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, os.ErrDeadlineExceeded):
 		return "connection_timeout"

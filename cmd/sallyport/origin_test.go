@@ -164,7 +164,7 @@ func cmdSaw(ts *testscript.TestScript, neg bool, args []string) {
 }
 
 func (o *testOrigin) start() {
-	o.http = &http.Server{Handler: o, ConnContext: counted, ErrorLog: log.New(io.Discard, "", 0)}
+	o.http = &http.Server{Handler: o, ConnContext: counted, DisableGeneralOptionsHandler: true, ErrorLog: log.New(io.Discard, "", 0)}
 	handed := &handedListener{conns: make(chan net.Conn), done: make(chan struct{}), addr: o.l.Addr()}
 	o.wg.Go(func() { _ = o.http.Serve(handed) })
 	o.wg.Go(func() {
