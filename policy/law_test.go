@@ -95,6 +95,9 @@ func TestLaw3DenyIsTheZeroValue(t *testing.T) {
 		if d.Mode != Deny || d.Port != 0 || d.Permit(public) == nil {
 			t.Errorf("%s: %+v", name, d)
 		}
+		if name == "rule without modes" && d.Reason != ByRule {
+			t.Errorf("%s: %s, but such a rule is a deny", name, d.Reason)
+		}
 		if e := p.Explain(q); e.Decision() != d {
 			t.Errorf("%s: explained as %+v", name, e.Decision())
 		}

@@ -11,6 +11,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 )
@@ -141,7 +142,9 @@ func (c *compiler) parseList(l *listFile, name, format, match string) *hostSet {
 		if bad == 1 {
 			first.Msg = "a bad line is left out: " + strings.TrimPrefix(first.Msg, "1 bad lines are left out; the first: ")
 		}
-		c.notes = append(c.notes, first)
+		if !slices.Contains(c.notes, first) { // the file may be read in two ways
+			c.notes = append(c.notes, first)
+		}
 	}
 	return s
 }

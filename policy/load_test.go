@@ -14,6 +14,9 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/goccy/go-yaml/lexer"
+	"github.com/goccy/go-yaml/token"
 )
 
 func TestGood(t *testing.T) {
@@ -272,6 +275,19 @@ func TestByteOrderMarkAndCRLF(t *testing.T) {
 	w := p.Warnings()
 	if len(w) != 1 || w[0].Line != 3 || w[0].Col != 30 || strings.ContainsAny(w[0].Source, "\r\ufeff") {
 		t.Errorf("warnings %q", w)
+	}
+}
+
+// The parser has not been seen to drop text; if a later version does, the
+// policy must not load without it.
+func TestTextThatBelongsToNothing(t *testing.T) {
+	const src = "version: 1\nrules: []\n"
+	r := newReporter("p.yaml", []byte(src))
+	c := converter{reporter: r, used: make(map[*token.Token]bool)}
+	tokens := lexer.Tokenize(src)
+	c.used[tokens[0]], c.used[tokens[2]] = true, true
+	if c.leftovers(tokens); len(r.found) != 1 || r.found[0].Line != 2 || !strings.Contains(r.found[0].Msg, `"rules" belongs to nothing`) {
+		t.Errorf("found %v", r.found)
 	}
 }
 

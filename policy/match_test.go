@@ -97,6 +97,14 @@ func TestVerdictsAreOrderedByCertainty(t *testing.T) {
 	}
 }
 
+func TestListenerMatchesNobodyYet(t *testing.T) {
+	p := mustParse(t, "version: 1\nclients: {a: {listener: lan}}\nrules: [{name: a, from: a, to: any, mode: tunnel}]\n")
+	d := p.Decide(Query{Client: Client{Addr: netip.MustParseAddr("10.0.0.1")}, Kind: Connect, Host: Host{Name: "a.example"}, Port: 443})
+	if d.Mode != Deny || len(p.Unsupported()) != 1 {
+		t.Errorf("%s, unsupported %v", answer(d), p.Unsupported())
+	}
+}
+
 func TestWhenThatNeedsIdentityIsNotRunYet(t *testing.T) {
 	for when, want := range map[string]int{`"a" in client.groups`: 1, `client.user != "" || dest.port == 443`: 1, `client.ip == "10.0.0.1"`: 0} {
 		p := mustParse(t, "version: 1\nrules: [{name: a, from: any, to: any, mode: tunnel, when: '"+when+"'}]\n")
