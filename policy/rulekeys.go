@@ -29,7 +29,7 @@ var ruleSection = &section{title: "a rule", keys: []key{
 	{name: "deny", value: value{form: mapping, section: denySection}, doc: "how a denial is told"},
 	{name: "limits", value: value{form: text | mapping, section: limitSection}, pending: notYet, doc: "the name of limits, or the limits themselves"},
 	{name: "log", value: word("none", "meta", "full"), doc: "what the access log keeps: nothing, no query string (default), everything"},
-	{name: "audit", value: aFlag, pending: notYet, doc: "only count and log what the rule would decide, and go on"},
+	{name: "audit", value: aFlag, doc: "only count and log what the rule would decide, and go on"},
 	{name: "visible_only", value: aFlag, doc: "a deny that is content to apply where the request is visible"},
 	{name: "allow_private", value: aFlag, doc: "lets the rule reach private addresses"},
 }}

@@ -70,6 +70,9 @@ func logRecord(logger *zerolog.Logger, r *gateway.Record) {
 	if len(r.Revision) >= 8 { // the policy was asked
 		e.Str("decision", d.Mode.String()).Str("reason", d.Reason.String()).
 			Uint64("generation", d.Generation).Str("revision", r.Revision[:8])
+		if d.Audited != nil {
+			e.Str("audited", d.Audited.Name)
+		}
 	}
 	if d.Mode != policy.Deny {
 		e.Interface("contract", d.Contract())
