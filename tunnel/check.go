@@ -20,6 +20,11 @@ const (
 
 // check reads the client's first message, shows it to Check and returns all
 // that was read. ok is false when the tunnel has ended instead.
+//
+// SECURITY: only the first message is looked at. An origin that answers with a
+// HelloRetryRequest gets a second ClientHello, and is trusted to refuse one
+// with another name in it, as RFC 8446 §4.1.2 has it. It is the origin at the
+// address that was permitted in any case.
 func (p *passage) check() (first []byte, ok bool) {
 	var a assembler
 	first = slices.Clip(p.t.Early)

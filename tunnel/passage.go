@@ -142,7 +142,10 @@ func (p *passage) stop(reason Reason, err error, cut bool) {
 	if p.stopped || p.ended {
 		return
 	}
-	p.stopped, p.cut, p.reason, p.err = true, cut, reason, err
+	p.stopped, p.cut = true, cut
+	if err != nil || p.err == nil { // an ordinary end does not undo what note kept
+		p.reason, p.err = reason, err
+	}
 	for _, c := range []net.Conn{p.t.Client, p.t.Origin} {
 		if c.SetDeadline(past) != nil {
 			c.Close()
