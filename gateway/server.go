@@ -296,8 +296,7 @@ func (s *Server) isSelf(a netip.AddrPort) bool {
 		if l.Port() != a.Port() {
 			continue
 		}
-		// Connecting to 0.0.0.0 connects to this machine.
-		if l.Addr() == a.Addr() || a.Addr().IsUnspecified() || l.Addr().IsUnspecified() && isLocal(a.Addr()) {
+		if l.Addr() == a.Addr() || l.Addr().IsUnspecified() && isLocal(a.Addr()) {
 			return true
 		}
 	}

@@ -41,7 +41,7 @@ func openActive(path, state string) (*active, error) {
 	if err != nil {
 		var diags *policy.Error
 		if errors.As(err, &diags) {
-			fmt.Fprint(os.Stderr, diags.Error())
+			fmt.Fprintln(os.Stderr, strings.TrimSuffix(diags.Error(), "\n"))
 			err = fmt.Errorf("the policy %s is not loaded, nothing was started; sallyport policy check %s tells the same", path, path)
 		}
 		return nil, &exitError{code: exitPolicy, err: err}
