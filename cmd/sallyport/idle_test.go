@@ -39,17 +39,19 @@ rules:
 `
 
 // startGateway runs the program under a policy until the test ends.
-func startGateway(tb testing.TB, policy string) (g *gatewayProcess, addr string) {
+// With so few file descriptors, or as many as it can have for 0.
+func startGateway(tb testing.TB, policy string, files int) (g *gatewayProcess, addr string) {
 	tb.Helper()
 	dir := tb.TempDir()
 	file := filepath.Join(dir, "policy.yaml")
 	if err := os.WriteFile(file, []byte(policy), 0o600); err != nil {
 		tb.Fatal(err)
 	}
-	g = &gatewayProcess{
-		cmd:  exec.Command(buildGateway(tb), "run", "--listen", "127.0.0.1:0", "--policy", file, "--state", dir, "--log", "json"),
-		errs: newJournal(), done: make(chan struct{}),
+	argv := []string{buildGateway(tb), "run", "--listen", "127.0.0.1:0", "--policy", file, "--state", dir, "--log", "json"}
+	if files > 0 {
+		argv = append([]string{"sh", "-c", fmt.Sprintf(`ulimit -n %d && exec "$@"`, files), "sh"}, argv...)
 	}
+	g = &gatewayProcess{cmd: exec.Command(argv[0], argv[1:]...), errs: newJournal(), done: make(chan struct{})}
 	stderr, err := g.cmd.StderrPipe()
 	if err != nil {
 		tb.Fatal(err)
@@ -147,8 +149,16 @@ func openHerd(tb testing.TB, addr string, n int) *herd {
 }
 
 func openTunnel(gateway, origin string) (net.Conn, error) {
-	c, err := net.DialTimeout("tcp", gateway, patience)
+	return openTunnelIn(gateway, origin, patience)
+}
+
+// openTunnelIn gives up when there is no answer in time.
+func openTunnelIn(gateway, origin string, most time.Duration) (net.Conn, error) {
+	c, err := net.DialTimeout("tcp", gateway, most)
 	if err != nil {
+		return nil, err
+	}
+	if err := c.SetDeadline(time.Now().Add(most)); err != nil {
 		return nil, err
 	}
 	fmt.Fprintf(c, "CONNECT %s HTTP/1.1\r\nHost: %s\r\n\r\n", origin, origin)
@@ -167,7 +177,7 @@ func openTunnel(gateway, origin string) (net.Conn, error) {
 		c.Close()
 		return nil, fmt.Errorf("no tunnel: %q", head)
 	}
-	return c, nil
+	return c, c.SetDeadline(time.Time{})
 }
 
 // pass sends each client's number through its tunnel and back.
@@ -223,7 +233,7 @@ func TestManyIdleTunnels(t *testing.T) {
 	if testing.Short() {
 		n = min(n, 500)
 	}
-	g, addr := startGateway(t, idlePolicy)
+	g, addr := startGateway(t, idlePolicy, 0)
 	h := openHerd(t, addr, n)
 	for range 2 {
 		if err := h.pass(); err != nil {
@@ -233,13 +243,109 @@ func TestManyIdleTunnels(t *testing.T) {
 	t.Logf("%d tunnels", n)
 }
 
+// TestDescriptorsRunOut: a gateway without a free file descriptor refuses or
+// keeps waiting, but what stands goes on, in bulk too, and when there are
+// descriptors again, so are tunnels.
+func TestDescriptorsRunOut(t *testing.T) {
+	g, addr := startGateway(t, idlePolicy, 64)
+	h := openHerd(t, addr, 10)
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var origins sync.WaitGroup
+	defer origins.Wait()
+	defer l.Close()
+	origins.Go(func() {
+		for {
+			c, err := l.Accept()
+			if err != nil {
+				return
+			}
+			origins.Go(func() { // ends when its client does
+				defer c.Close()
+				_, _ = io.Copy(io.Discard, c)
+			})
+		}
+	})
+	var more []net.Conn
+	for {
+		c, err := openTunnelIn(addr, l.Addr().String(), time.Second)
+		if err != nil {
+			t.Logf("after %d tunnels: %v", len(more)+10, err)
+			break
+		}
+		if more = append(more, c); len(more) > 64 {
+			t.Fatal("64 descriptors do not run out")
+		}
+	}
+	// Connections that nothing can be done for yet stay in the backlog.
+	var waiting []net.Conn
+	for range 5 {
+		c, err := net.DialTimeout("tcp", addr, patience)
+		if err != nil {
+			t.Fatal(err)
+		}
+		waiting = append(waiting, c)
+	}
+	if err := h.pass(); err != nil {
+		t.Fatalf("%v\n%s", err, g.errs)
+	}
+	if err := h.bulk(8 << 20); err != nil {
+		t.Fatalf("%v\n%s", err, g.errs)
+	}
+	for _, c := range append(more, waiting...) {
+		c.Close()
+	}
+	c, err := openTunnel(addr, l.Addr().String())
+	if err != nil {
+		t.Fatalf("%v\n%s", err, g.errs)
+	}
+	c.Close()
+}
+
+// bulk moves so many bytes through one tunnel, towards the client.
+func (h *herd) bulk(n int64) error {
+	deadline := time.Now().Add(time.Minute)
+	origin, client := h.origins[0], net.Conn(nil)
+	if err := origin.SetDeadline(deadline); err != nil {
+		return err
+	}
+	if _, err := origin.Write([]byte{1}); err != nil {
+		return err
+	}
+	// Which client is at the other end?
+	found := make(chan net.Conn, len(h.clients))
+	for _, c := range h.clients {
+		if err := c.SetDeadline(deadline); err != nil {
+			return err
+		}
+		go func() {
+			if _, err := io.ReadFull(c, make([]byte, 1)); err == nil {
+				found <- c
+			}
+		}()
+	}
+	client = <-found
+	wrote := make(chan error, 1)
+	go func() {
+		_, err := io.Copy(origin, io.LimitReader(pattern{}, n))
+		wrote <- err
+	}()
+	got, err := io.CopyN(io.Discard, client, n)
+	if err := errors.Join(err, <-wrote); err != nil {
+		return fmt.Errorf("after %d bytes: %w", got, err)
+	}
+	return nil
+}
+
 // BenchmarkIdleTunnels reports the resident memory of the gateway's process for
 // each of many tunnels that have been used once and do nothing now. The
 // kernel's memory for sockets is not in it.
 func BenchmarkIdleTunnels(b *testing.B) {
 	n := mostTunnels(b)
 	for range b.N {
-		g, addr := startGateway(b, idlePolicy)
+		g, addr := startGateway(b, idlePolicy, 0)
 		openHerd(b, addr, 1)
 		before, fds := residentKiB(b, g.cmd.Process.Pid), descriptors(b, g.cmd.Process.Pid)
 		h := openHerd(b, addr, n-1)
