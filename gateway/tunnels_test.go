@@ -4,12 +4,17 @@
 package gateway
 
 import (
+	"crypto/ecdh"
+	"crypto/rand"
+	"crypto/tls"
 	"io"
 	"net"
 	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"golang.org/x/crypto/cryptobyte"
 
 	"sallyport/policy"
 )
@@ -47,6 +52,70 @@ func TestTunnelRecordIsHandedOverOnce(t *testing.T) {
 	if len(r.records) != tunnels {
 		t.Errorf("%d records of %d tunnels", len(r.records), tunnels)
 	}
+}
+
+// TestOuterNameOfECHCounts: with encrypted ClientHello the name inside cannot be
+// seen, so the outer one is held to the CONNECT, and the record says that there
+// was an inner one.
+func TestOuterNameOfECHCounts(t *testing.T) {
+	for _, tt := range []struct {
+		sni     string
+		outcome Outcome
+		cause   string
+	}{
+		{"match", Denied, "authority_mismatch"},
+		{"any", Done, ""},
+	} {
+		t.Run(tt.sni, func(t *testing.T) {
+			r := newRig(t, "  - {name: pass, from: any, to: 127.0.0.1, ports: any, mode: tunnel, tunnel: {sni: "+tt.sni+"}, allow_private: true}\n")
+			origin := r.httpOrigin(true)
+			c, err := r.connect(origin)
+			if err != nil {
+				t.Fatal(err)
+			}
+			err = tls.Client(c, &tls.Config{ServerName: "inner.example", EncryptedClientHelloConfigList: echList(t, "outer.example")}).Handshake()
+			if err == nil {
+				t.Fatal("an origin without a key has decrypted the inner hello")
+			}
+			c.Close()
+			<-r.handed
+			rec := r.records[0]
+			if rec.Hello == nil || rec.Hello.ServerName != "outer.example" || !rec.Hello.ECH {
+				t.Errorf("recorded the hello as %+v", rec.Hello)
+			}
+			if tt.outcome == Denied && (rec.Outcome != Denied || rec.Cause != tt.cause || rec.Sent != 0) {
+				t.Errorf("%s, %s, %d bytes sent: %v", rec.Outcome, rec.Cause, rec.Sent, rec.Err)
+			}
+			if tt.outcome == Done && (rec.Mode != policy.Tunnel || rec.Sent == 0 || rec.Received == 0) {
+				t.Errorf("%s, %s, %d and %d bytes: %v", rec.Mode, rec.Outcome, rec.Sent, rec.Received, rec.Err)
+			}
+		})
+	}
+}
+
+// echList is an ECHConfigList (RFC 9849 §4) of one X25519 key.
+func echList(t *testing.T, public string) []byte {
+	key, err := ecdh.X25519().GenerateKey(rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var b cryptobyte.Builder
+	b.AddUint16LengthPrefixed(func(b *cryptobyte.Builder) {
+		b.AddUint16(0xfe0d)
+		b.AddUint16LengthPrefixed(func(b *cryptobyte.Builder) {
+			b.AddUint8(1)       // config_id
+			b.AddUint16(0x0020) // DHKEM(X25519, HKDF-SHA256)
+			b.AddUint16LengthPrefixed(func(b *cryptobyte.Builder) { b.AddBytes(key.PublicKey().Bytes()) })
+			b.AddUint16LengthPrefixed(func(b *cryptobyte.Builder) {
+				b.AddUint16(1) // HKDF-SHA256
+				b.AddUint16(1) // AES-128-GCM
+			})
+			b.AddUint8(0) // maximum_name_length
+			b.AddUint8LengthPrefixed(func(b *cryptobyte.Builder) { b.AddBytes([]byte(public)) })
+			b.AddUint16(0) // no extensions
+		})
+	})
+	return b.BytesOrPanic()
 }
 
 // TestHelloNeverComes: a client that opens a tunnel and says nothing holds it
