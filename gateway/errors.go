@@ -148,6 +148,8 @@ func (s *Server) asError(err error, host string) *Error {
 	case errors.As(err, &prohibited):
 		e.Status, e.Cause, e.Outcome = http.StatusForbidden, "destination_ip_prohibited", Denied
 		e.Msg = fmt.Sprintf("%s has a private or special address (%s), which the policy does not open (allow_private, or the range in the rule's to)", host, prohibited.Addr.Addr())
+		// Not err itself: the rule it names is the one that made the pool.
+		e.Err = fmt.Errorf("the address %s of %s is prohibited", prohibited.Addr, host)
 	case errors.Is(err, errDrained):
 		e.Status, e.Cause, e.Outcome, e.Msg = http.StatusServiceUnavailable, "proxy_internal_response", Closed, errDrained.Error()
 	case errors.Is(err, context.Canceled):

@@ -6,6 +6,7 @@ package gateway
 import (
 	"context"
 	"crypto/tls"
+	"errors"
 	"net"
 	"net/http"
 	"net/http/httptrace"
@@ -150,8 +151,11 @@ func (l *leg) CloseWrite() error {
 	if c, ok := l.Conn.(interface{ CloseWrite() error }); ok {
 		return c.CloseWrite()
 	}
-	return nil
+	return errors.ErrUnsupported
 }
+
+// NetConn is the connection beneath.
+func (l *leg) NetConn() net.Conn { return l.Conn }
 
 // dialLeg connects and takes the times. The hooks may be called from several
 // goroutines while addresses race (RFC 8305).

@@ -87,6 +87,9 @@ func (u upgraded) Read(b []byte) (int, error)  { return u.body.Read(b) }
 func (u upgraded) Write(b []byte) (int, error) { return u.body.Write(b) }
 func (u upgraded) Close() error                { return u.body.Close() }
 
+// NetConn lets a cut connection be reset rather than ended.
+func (u upgraded) NetConn() net.Conn { return u.Conn }
+
 func (u upgraded) CloseWrite() error {
 	if c, ok := u.Conn.(interface{ CloseWrite() error }); ok {
 		return c.CloseWrite()
