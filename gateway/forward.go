@@ -44,13 +44,7 @@ func (p *passage) forward() {
 	interim.end()
 	p.rec.Sent = up.sent()
 	if err != nil {
-		// What was wrong with the client's body comes first: net/http cancels
-		// the request when it cannot be read.
-		if bodyErr := up.failed(); bodyErr != nil {
-			p.refuse(bodyErr)
-		} else {
-			p.refuse(p.exchangeError(err))
-		}
+		p.refuse(p.broken(err))
 		return
 	}
 	p.rec.FirstByte = time.Since(p.rec.Time)
@@ -60,7 +54,7 @@ func (p *passage) forward() {
 		return
 	case res.StatusCode < 200: // 042 is three digits, too
 		res.Body.Close()
-		p.refuse(p.exchangeError(fmt.Errorf("status %03d", res.StatusCode)))
+		p.refuse(p.broken(fmt.Errorf("status %03d", res.StatusCode)))
 		return
 	}
 	p.answer(res)
@@ -164,9 +158,16 @@ func maxForwards(method string, h http.Header) error {
 	return nil
 }
 
-func (p *passage) exchangeError(err error) error {
-	if p.r.Context().Err() != nil {
-		return context.Cause(p.r.Context()) // the client went first; what the origin leg made of it does not matter
+// broken finds out why an exchange broke off with err. What happened to the
+// client comes first, whatever the origin's leg made of it: net/http cancels a
+// request when its client leaves or its body cannot be read.
+func (p *passage) broken(err error) error {
+	cause := context.Cause(p.r.Context())
+	if bodyErr := p.up.failed(); bodyErr != nil && !errors.Is(cause, errDrained) {
+		return bodyErr
+	}
+	if cause != nil {
+		return cause
 	}
 	var l *legError
 	if !errors.As(err, &l) {
@@ -202,9 +203,6 @@ func (p *passage) answer(res *http.Response) {
 	err := p.copyBody(res)
 	p.rec.Sent = p.up.sent()
 	if err != nil {
-		if bodyErr := p.up.failed(); bodyErr != nil {
-			err = bodyErr
-		}
 		p.abort(err)
 	}
 	p.rec.Outcome = Done
@@ -237,17 +235,14 @@ func (p *passage) copyBody(res *http.Response) error {
 				writeErr = rc.Flush()
 			}
 			if writeErr != nil {
-				return &Error{Cause: "connection_write_timeout", Outcome: Gone, Err: fmt.Errorf("writing to the client: %w", writeErr)}
+				return p.broken(&Error{Cause: "connection_write_timeout", Outcome: Gone, Err: fmt.Errorf("writing to the client: %w", writeErr)})
 			}
 		}
 		if err == io.EOF {
 			return nil
 		}
 		if err != nil {
-			if p.r.Context().Err() != nil {
-				return context.Cause(p.r.Context())
-			}
-			return &Error{Cause: "http_response_incomplete", Outcome: Failed, Err: fmt.Errorf("reading the answer's body: %w", err)}
+			return p.broken(&Error{Cause: "http_response_incomplete", Outcome: Failed, Err: fmt.Errorf("reading the answer's body: %w", err)})
 		}
 	}
 }

@@ -43,7 +43,7 @@ func (p *passage) refuse(err error) {
 // fail enters e in the record.
 func (p *passage) fail(e *Error) {
 	p.rec.Mode = 0
-	if e.Outcome == Failed || e.Outcome == Gone {
+	if e.Outcome == Failed || e.Outcome == Gone || e.Outcome == Closed && p.rec.Status != 0 {
 		p.rec.Mode = p.decision.Mode // it was allowed, and tried
 	}
 	p.rec.Outcome, p.rec.Cause, p.rec.Err = e.Outcome, e.Cause, e

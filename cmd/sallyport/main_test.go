@@ -49,6 +49,7 @@ func runScripts(t *testing.T, dir string) {
 			"talk":    cmdTalk,
 			"json":    cmdJSON,
 			"records": cmdRecords,
+			"refused": cmdRefused,
 			"cert":    cmdCert,
 			"many":    cmdMany,
 

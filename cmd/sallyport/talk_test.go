@@ -21,6 +21,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"syscall"
 	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
@@ -49,6 +50,23 @@ func unescape(ts *testscript.TestScript, s string) []byte {
 	text, err := strconv.Unquote(`"` + strings.ReplaceAll(s, `"`, `\"`) + `"`)
 	ts.Check(err)
 	return []byte(text)
+}
+
+// cmdRefused waits until nobody accepts connections at an address: refused ADDR.
+func cmdRefused(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 1 {
+		ts.Fatalf("usage: refused addr")
+	}
+	for end := time.Now().Add(patience); time.Now().Before(end); time.Sleep(time.Millisecond) {
+		c, err := net.DialTimeout("tcp", args[0], patience)
+		if errors.Is(err, syscall.ECONNREFUSED) {
+			return
+		}
+		if err == nil {
+			c.Close()
+		}
+	}
+	ts.Fatalf("%s still accepts connections", args[0])
 }
 
 // A conversation is a connection that a script talks over line by line.
