@@ -319,7 +319,7 @@ func (l *handedListener) Addr() net.Addr { return l.addr }
 
 // ServeHTTP answers by path; /echo says what came.
 func (o *testOrigin) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	o.note("request %s %s %s host=%s", r.Method, r.RequestURI, r.Proto, r.Host)
+	o.note("request %s %s %s host=%s client-cert=%s", r.Method, r.RequestURI, r.Proto, r.Host, shown(r))
 	for _, name := range slices.Sorted(func(yield func(string) bool) {
 		for k := range r.Header {
 			if !yield(k) {
@@ -403,8 +403,17 @@ func (o *testOrigin) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			o.note("  trailer %s: %s", k, strings.Join(v, ","))
 		}
 		w.Header().Set("X-Origin", "yes")
+		w.Header().Set("X-Shown", shown(r))
 		fmt.Fprintf(w, "%s %s %s host=%s body=%d sha256=%x\n", r.Method, r.RequestURI, r.Proto, r.Host, n, h.Sum(nil))
 	}
+}
+
+// shown names the certificate that r's connection was made with.
+func shown(r *http.Request) string {
+	if r.TLS == nil || len(r.TLS.PeerCertificates) == 0 {
+		return "none"
+	}
+	return r.TLS.PeerCertificates[0].Subject.CommonName
 }
 
 // webSocket completes the handshake and echoes bytes; frames are opaque to the
