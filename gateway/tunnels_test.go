@@ -4,6 +4,7 @@
 package gateway
 
 import (
+	"context"
 	"crypto/ecdh"
 	"crypto/rand"
 	"crypto/tls"
@@ -51,6 +52,33 @@ func TestTunnelRecordIsHandedOverOnce(t *testing.T) {
 	}
 	if len(r.records) != tunnels {
 		t.Errorf("%d records of %d tunnels", len(r.records), tunnels)
+	}
+}
+
+// TestClientLeavesDuringDial: nobody goes on connecting for a client that has
+// gone, and the record says whose doing the end was.
+func TestClientLeavesDuringDial(t *testing.T) {
+	r := newRig(t, "  - {name: pass, from: any, to: .test, ports: any, mode: tunnel}\n")
+	asked := make(chan struct{}, 8)
+	r.server.Dialer.Resolver = &net.Resolver{PreferGo: true, Dial: func(ctx context.Context, _, _ string) (net.Conn, error) {
+		asked <- struct{}{}
+		<-ctx.Done() // a name server that does not answer
+		return nil, ctx.Err()
+	}}
+	c := r.dial(r.addr)
+	if _, err := io.WriteString(c, "CONNECT slow.test:443 HTTP/1.1\r\nHost: slow.test\r\n\r\n"); err != nil {
+		t.Fatal(err)
+	}
+	<-asked
+	start := time.Now()
+	c.Close()
+	<-r.handed
+	if d := time.Since(start); d > 5*time.Second { // the dial's own limit is 10 s
+		t.Errorf("it took %v", d)
+	}
+	rec := r.records[0]
+	if rec.Outcome != Gone || rec.Cause != "connection_terminated" || rec.Mode != policy.Tunnel {
+		t.Errorf("recorded as %s, %s, %s: %v", rec.Mode, rec.Outcome, rec.Cause, rec.Err)
 	}
 }
 
