@@ -64,9 +64,9 @@ var errMalformedBody = errors.New("the request's body is malformed")
 // Read implements net.Conn. net/http calls it from one goroutine at a time,
 // but while a handler runs that is not the handler's.
 func (c *strictConn) Read(p []byte) (int, error) {
-	into, own := p, false
+	into := p
 	if len(into) < 512 { // net/http waits for the next request with one byte
-		into, own = make([]byte, 4<<10), true
+		into = make([]byte, 4<<10)
 	}
 	for {
 		c.mu.Lock()
@@ -91,9 +91,7 @@ func (c *strictConn) Read(p []byte) (int, error) {
 		// A body of any size goes through p without being copied or kept.
 		c.buf = into[:n]
 		n, err = c.take(p)
-		if !own {
-			c.buf = bytes.Clone(c.buf)
-		}
+		c.buf = bytes.Clone(c.buf) // into is not ours, or read into again
 		c.mu.Unlock()
 		if n > 0 || err != nil {
 			return n, err
