@@ -214,9 +214,9 @@ func (o *testOrigin) reset() {
 func (o *testOrigin) serve(c net.Conn, handed *handedListener) {
 	switch {
 	case o.banner != "":
-		o.note("connection")
 		defer c.Close()
 		fmt.Fprintf(c, "%s\r\n", o.banner)
+		o.note("connection") // what it said is on its way
 		n, err := io.Copy(c, c)
 		o.note("echoed %d bytes err=%v", n, err)
 		return
