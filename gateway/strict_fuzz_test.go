@@ -29,6 +29,7 @@ func (c *scriptConn) Write(b []byte) (int, error) {
 	defer c.mu.Unlock()
 	return c.out.Write(b)
 }
+
 func (c *scriptConn) Close() error                     { c.once.Do(func() { close(c.done) }); return nil }
 func (c *scriptConn) SetDeadline(time.Time) error      { return nil }
 func (c *scriptConn) SetReadDeadline(time.Time) error  { return nil }
