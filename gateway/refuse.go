@@ -4,8 +4,10 @@
 package gateway
 
 import (
+	"context"
 	_ "embed"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"html/template"
 	"net/http"
@@ -21,6 +23,9 @@ func (p *passage) refuse(err error) {
 	e := p.s.asError(err, p.target.host.String())
 	p.fail(e)
 	p.rec.Status = e.Status
+	if errors.Is(err, context.Canceled) {
+		p.rec.Status = 0 // nobody is there to get it, as far as net/http can tell
+	}
 	h := p.w.Header()
 	h.Set("Proxy-Status", proxyStatus(e, p.rec.ID))
 	h.Set("Cache-Control", "no-store")

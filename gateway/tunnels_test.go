@@ -77,8 +77,8 @@ func TestClientLeavesDuringDial(t *testing.T) {
 		t.Errorf("it took %v", d)
 	}
 	rec := r.records[0]
-	if rec.Outcome != Gone || rec.Cause != "connection_terminated" || rec.Mode != policy.Tunnel {
-		t.Errorf("recorded as %s, %s, %s: %v", rec.Mode, rec.Outcome, rec.Cause, rec.Err)
+	if rec.Outcome != Gone || rec.Cause != "connection_terminated" || rec.Mode != policy.Tunnel || rec.Status != 0 {
+		t.Errorf("recorded as %s, %s, %s, status %d: %v", rec.Mode, rec.Outcome, rec.Cause, rec.Status, rec.Err)
 	}
 }
 
