@@ -88,6 +88,8 @@ func sfString(s string) string {
 			b.WriteRune(r)
 		case r == '…':
 			b.WriteString("...")
+		case r == '§':
+			b.WriteString("section ")
 		case r < ' ' || r > '~':
 			b.WriteByte('?')
 		default:

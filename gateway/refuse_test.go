@@ -13,6 +13,7 @@ func TestSFString(t *testing.T) {
 		"tab\tnew\nline": `"tab?new?line"`,
 		"del\x7f\x00":    `"del??"`,
 		"cut…":           `"cut..."`,
+		"RFC 9112 §6.1":  `"RFC 9112 section 6.1"`,
 		"é\xff":          `"??"`,
 	} {
 		if got := sfString(in); got != want {
