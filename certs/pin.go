@@ -27,6 +27,9 @@ func (e *PinError) Error() string {
 		e.Host, strings.Join(e.Got, " "))
 }
 
+// Cause is the error's type in RFC 9209 §2.3.
+func (e *PinError) Cause() string { return "tls_certificate_error" }
+
 // checkPins runs after the chains were verified, and runs again on a resumed
 // session, whose chains crypto/tls remembers.
 func checkPins(pins [][32]byte, host string, chains [][]*x509.Certificate) error {
