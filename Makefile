@@ -17,7 +17,7 @@ test:
 check:
 	$(GO) vet ./...
 	$(TOOL) staticcheck ./...
-	@out=$$($(TOOL) gofumpt -l cmd certs gateway policy tunnel); test -z "$$out" || { echo "gofumpt would change:"; echo "$$out"; exit 1; }
+	@out=$$($(TOOL) gofumpt -l cmd certs gateway policy scripts tunnel); test -z "$$out" || { echo "gofumpt would change:"; echo "$$out"; exit 1; }
 	$(GO) test -count=1 -run 'TestPlan|TestGenerated' ./cmd/sallyport
 	$(GO) mod verify
 

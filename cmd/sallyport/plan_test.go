@@ -39,6 +39,7 @@ var excepted = map[string][]string{
 	"certs":         {"golang.org/x/crypto/acme"},
 	"gateway/admin": {"github.com/prometheus"},
 	"cmd/sallyport": {"github.com/spf13/cobra", "flag", "os/signal"},
+	"scripts/load":  {"flag"}, // a program of its own, for scripts/bench
 }
 
 func TestPlan(t *testing.T) {
