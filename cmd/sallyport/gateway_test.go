@@ -151,7 +151,10 @@ func cmdGateway(ts *testscript.TestScript, neg bool, args []string) {
 		g.code = g.cmd.ProcessState.ExitCode()
 		close(g.done)
 	}()
-	w.gateways[name] = g
+	w.started = append(w.started, g)
+	if !neg {
+		w.gateways[name] = g
+	}
 	serving := regexp.MustCompile(`"listen":\["([^"]+)"`).FindStringSubmatch
 	if neg {
 		g.wait(ts)

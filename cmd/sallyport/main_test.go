@@ -79,6 +79,7 @@ type world struct {
 	dns      *fakeDNS
 	origins  map[string]*testOrigin
 	gateways map[string]*gatewayProcess
+	started  []*gatewayProcess // all of them, whatever their names refer to now
 	talks    map[string]*conversation
 	daemons  map[string]*daemon
 }
@@ -130,7 +131,7 @@ func (w *world) close() {
 	for _, c := range w.talks {
 		c.close()
 	}
-	for _, g := range w.gateways {
+	for _, g := range w.started {
 		g.kill()
 	}
 	for _, d := range w.daemons {
