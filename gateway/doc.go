@@ -8,7 +8,9 @@
 // The way of a request, file by file:
 //
 //	strict.go    only unambiguous HTTP/1.1 reaches net/http
-//	server.go    one passage per request, one record per passage
+//	server.go    the server: listeners, generations, the end
+//	passage.go   one passage per request: decided here, one record each
+//	handover.go  how a connection is given up or given on
 //	target.go    which origin is asked for
 //	connect.go   WHERE A CONNECT IS DECIDED and tunnelled
 //	forward.go   a plain request goes to its origin
