@@ -19,6 +19,7 @@ check:
 	$(TOOL) staticcheck ./...
 	@out=$$($(TOOL) gofumpt -l cmd certs gateway policy scripts tunnel); test -z "$$out" || { echo "gofumpt would change:"; echo "$$out"; exit 1; }
 	$(GO) test -count=1 -run 'TestPlan|TestGenerated' ./cmd/sallyport
+	$(GO) mod tidy -diff
 	$(GO) mod verify
 
 fuzz:
