@@ -29,6 +29,7 @@ import (
 type strictConn struct {
 	net.Conn
 	maxHead int
+	spare   []byte // read into where the caller brings too little; Read's own
 
 	mu      sync.Mutex
 	buf     []byte // read from the client and not handed on yet
@@ -65,7 +66,10 @@ var errMalformedBody = errors.New("the request's body is malformed")
 func (c *strictConn) Read(p []byte) (int, error) {
 	into := p
 	if len(into) < 512 { // net/http waits for the next request with one byte
-		into = make([]byte, 4<<10)
+		if c.spare == nil {
+			c.spare = make([]byte, 4<<10)
+		}
+		into = c.spare
 	}
 	for {
 		c.mu.Lock()
