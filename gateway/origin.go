@@ -85,10 +85,9 @@ func (o *origins) close() {
 func (p *passage) transport(upgrade bool) (*http.Transport, error) {
 	d, s := p.decision, p.s
 	key := poolKey{secure: d.Mode == policy.Originate, permit: d.Rule.PermitKey(), http1: upgrade}
-	dialer := s.dialer(d)
 	if !key.secure {
 		return s.origins.transport(key, func() *http.Transport {
-			t := s.newTransport()
+			t, dialer := s.newTransport(), s.dialer(d)
 			t.DialContext = func(ctx context.Context, network, addr string) (net.Conn, error) {
 				return dialLeg(ctx, dialer, network, addr)
 			}
@@ -107,7 +106,7 @@ func (p *passage) transport(upgrade bool) (*http.Transport, error) {
 	}
 	key.trust = trust.Key
 	return s.origins.transport(key, func() *http.Transport {
-		t := s.newTransport()
+		t, dialer := s.newTransport(), s.dialer(d)
 		t.ForceAttemptHTTP2 = !upgrade // whether the origin gets to choose it is up to the profile's ALPN
 		// DialTLSContext is the only way out for https, and it always verifies;
 		// a cleartext dial on this transport has nowhere to go (law 1).
@@ -145,6 +144,7 @@ type leg struct {
 	net.Conn
 	dns, connect, handshake time.Duration
 	clientCert              string
+	tls                     *tls.ConnectionState // as the handshake left it; nil: relay
 }
 
 func (l *leg) CloseWrite() error {
@@ -210,7 +210,8 @@ func (s *Server) dialTLS(ctx context.Context, d *tunnel.Dialer, network, addr st
 		l.Close()
 		return nil, &legError{stage: stageTLS, addr: addr, err: err}
 	}
-	l.handshake, l.clientCert = time.Since(start), trust.ClientCert
+	state := c.ConnectionState() // once: it is a large copy, and the record of every request wants it
+	l.handshake, l.clientCert, l.tls = time.Since(start), trust.ClientCert, &state
 	return c, nil
 }
 
@@ -238,11 +239,10 @@ func (p *passage) traced(ctx context.Context, trace *httptrace.ClientTrace) cont
 		p.wire = i.Conn
 		c := i.Conn
 		if t, ok := c.(*tls.Conn); ok {
-			state := t.ConnectionState()
-			o.TLS, c = &state, t.NetConn()
+			c = t.NetConn()
 		}
 		if l, ok := c.(*leg); ok {
-			o.ClientCert = l.clientCert
+			o.TLS, o.ClientCert = l.tls, l.clientCert
 			if !i.Reused {
 				o.DNS, o.Connect, o.Handshake = l.dns, l.connect, l.handshake
 			}
