@@ -180,9 +180,7 @@ func (p *passage) broken(err error) error {
 func (p *passage) answer(res *http.Response) {
 	defer res.Body.Close()
 	h := p.w.Header()
-	for name, values := range nextHop(res.Header) {
-		h[name] = values
-	}
+	passOn(h, res.Header)
 	via(h, res.ProtoMajor, res.ProtoMinor)
 	if _, ok := h["Content-Type"]; !ok {
 		h["Content-Type"] = nil // keeps net/http from guessing one

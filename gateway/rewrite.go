@@ -5,34 +5,35 @@ package gateway
 
 import (
 	"net/http"
+	"slices"
 	"strings"
 )
 
-// hop lists the fields that belong to one connection and are never passed on
+// hop are the fields that belong to one connection and are never passed on
 // (RFC 9110 §7.6.1; Proxy-* of §11.7 and the undead Proxy-Connection, which
 // old clients send instead of Connection). What Connection names comes on top.
-var hop = []string{
-	"Connection", "Proxy-Connection", "Keep-Alive", "TE", "Transfer-Encoding", "Trailer", "Upgrade",
-	"Proxy-Authenticate", "Proxy-Authorization", "Proxy-Authentication-Info",
+var hop = map[string]bool{
+	"Connection": true, "Proxy-Connection": true, "Keep-Alive": true, "Te": true, "Transfer-Encoding": true, "Trailer": true,
+	"Upgrade": true, "Proxy-Authenticate": true, "Proxy-Authorization": true, "Proxy-Authentication-Info": true,
 }
 
-// nextHop returns a copy of h without what belongs to the hop it came on.
+// nextHop returns what of h does not belong to the hop it came on.
 func nextHop(h http.Header) http.Header {
-	out := h.Clone()
-	if out == nil {
-		out = make(http.Header)
-	}
-	for _, list := range h["Connection"] {
-		for name := range strings.SplitSeq(list, ",") {
-			if name = http.CanonicalHeaderKey(strings.Trim(name, " \t")); !endToEnd[name] {
-				delete(out, name)
-			}
+	out := make(http.Header, len(h)+2) // Via, and one more
+	passOn(out, h)
+	return out
+}
+
+// passOn enters in to what of from does not belong to the hop it came on. The
+// values are shared: neither side may change them in place, and appending to
+// them makes a copy.
+func passOn(to, from http.Header) {
+	named := len(from["Connection"]) > 0
+	for name, values := range from {
+		if !hop[name] && (!named || endToEnd[name] || !hasToken(from, "Connection", name)) {
+			to[name] = slices.Clip(values)
 		}
 	}
-	for _, name := range hop {
-		out.Del(name)
-	}
-	return out
 }
 
 // endToEnd fields stay even when Connection names them: a client could
