@@ -217,32 +217,80 @@ func (p *passage) answer(res *http.Response) {
 // client has taken it.
 func (p *passage) copyBody(res *http.Response) error {
 	rc := http.NewResponseController(p.w)
+	var head lateHead
 	if res.ContentLength != 0 {
-		_ = rc.Flush() // the head must not wait for the body
+		head.begin(rc)
+		defer head.end()
 	}
 	buf := buffers.Get().(*[]byte)
 	defer buffers.Put(buf)
-	stall := p.s.Limits.stall()
+	stall, armed := p.s.Limits.stall(), time.Now() // mayTake has set the first deadline
 	for {
 		n, err := res.Body.Read(*buf)
+		head.end()
 		if n > 0 {
-			_ = rc.SetWriteDeadline(time.Now().Add(stall))
+			if now := time.Now(); now.Sub(armed) > stall/64 { // for every piece of a large body it would cost more than it says
+				_ = rc.SetWriteDeadline(now.Add(stall))
+				armed = now
+			}
 			m, writeErr := p.w.Write((*buf)[:n])
 			p.rec.Received += int64(m)
 			if writeErr == nil {
 				writeErr = rc.Flush()
 			}
 			if writeErr != nil {
-				return p.broken(&Error{Cause: "connection_write_timeout", Outcome: Gone, Err: fmt.Errorf("writing to the client: %w", writeErr)})
+				return &Error{Cause: "connection_write_timeout", Outcome: Gone, Err: fmt.Errorf("writing to the client: %w", writeErr)}
 			}
 		}
 		if err == io.EOF {
 			return nil
 		}
 		if err != nil {
-			return p.broken(&Error{Cause: "http_response_incomplete", Outcome: Failed, Err: fmt.Errorf("reading the answer's body: %w", err)})
+			if p.r.Context().Err() != nil {
+				return context.Cause(p.r.Context())
+			}
+			return &Error{Cause: "http_response_incomplete", Outcome: Failed, Err: fmt.Errorf("reading the answer's body: %w", err)}
 		}
 	}
+}
+
+// A lateHead sends the head of an answer whose body lets wait for itself.
+// Nearly always the body's first bytes are there already, and both go out in
+// one write.
+type lateHead struct {
+	rc    *http.ResponseController
+	timer *time.Timer
+
+	mu   sync.Mutex
+	over bool
+}
+
+// headDelay is how long a head may wait for its body.
+const headDelay = time.Millisecond
+
+func (l *lateHead) begin(rc *http.ResponseController) {
+	l.rc = rc
+	l.timer = time.AfterFunc(headDelay, l.send)
+}
+
+func (l *lateHead) send() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if !l.over {
+		_ = l.rc.Flush() // the next write meets the same error
+	}
+}
+
+// end waits for a head that is being sent; after it, nothing is.
+func (l *lateHead) end() {
+	if l.timer == nil {
+		return
+	}
+	l.timer.Stop()
+	l.timer = nil
+	l.mu.Lock()
+	l.over = true
+	l.mu.Unlock()
 }
 
 var buffers = sync.Pool{New: func() any { b := make([]byte, 64<<10); return &b }}
