@@ -59,6 +59,7 @@ func draw(all results) []byte {
 			x, y+12, load.title, unit)
 		y += titleStep
 		left := x + nameWidth
+		one := float64(left) + barWidth/fullRatio
 		for i, r := range ranked {
 			kind := "peer"
 			if r.proxy == ours {
@@ -68,11 +69,11 @@ func draw(all results) []byte {
 			long := min(r.ratio, fullRatio) / fullRatio * barWidth
 			fmt.Fprintf(&body, "<text class=\"name\" x=\"%d\" y=\"%d\">%s</text><rect class=\"%s\" x=\"%d\" y=\"%d\" width=\"%.1f\" height=\"%d\"/>",
 				left-6, at+11, r.proxy, kind, left, at+1, long, barStep-4)
+			behind := max(float64(left)+long, one) + 6 // never on the line
 			fmt.Fprintf(&body, "<text class=\"figure\" x=\"%.1f\" y=\"%d\">%s × · %s</text>\n",
-				float64(left)+long+6, at+11, ratioText(r.ratio), costText(r.cost, load.unit))
+				behind, at+11, ratioText(r.ratio), costText(r.cost, load.unit))
 		}
 		end := y + len(ranked)*barStep
-		one := float64(left) + barWidth/fullRatio
 		fmt.Fprintf(&body, "<line class=\"line\" x1=\"%.1f\" y1=\"%d\" x2=\"%.1f\" y2=\"%d\"/>\n", one, y-2, one, end)
 		bottom[side] = end + panelGap
 	}

@@ -18,19 +18,19 @@ import (
 const ours = "sallyport"
 
 // workloads in the order of the report; what a cost is counted in.
-var workloads = []struct{ name, title, unit string }{
-	{"originate-1k", "originate: 1 KiB, kept connections", "µs"},
-	{"originate-64k", "originate: 64 KiB, kept connections", "µs"},
-	{"originate-rate", "originate: 1 KiB at 2,000 a second", "µs"},
-	{"originate-new", "originate: a new client connection each", "µs"},
-	{"originate-handshake", "originate: a resumed origin handshake each", "µs"},
-	{"originate-mtls", "originate: a full mutual origin handshake each", "µs"},
-	{"originate-bulk", "originate: bulk", "s/GB"},
-	{"tunnel-new-tls", "tunnel: a new one each, TLS inside", "µs"},
-	{"tunnel-new", "tunnel: a new one each, plain inside", "µs"},
-	{"tunnel-1k", "tunnel: 1 KiB exchanges", "µs"},
-	{"tunnel-bulk", "tunnel: bulk", "s/GB"},
-	{"tunnel-idle", "tunnel: idle, memory of each", "KiB"},
+var workloads = []struct{ name, column, title, unit string }{
+	{"originate-1k", "1 KiB, kept", "originate: 1 KiB, kept connections", "µs"},
+	{"originate-64k", "64 KiB, kept", "originate: 64 KiB, kept connections", "µs"},
+	{"originate-rate", "1 KiB at 2,000/s", "originate: 1 KiB at 2,000 a second", "µs"},
+	{"originate-new", "new client connection", "originate: a new client connection each", "µs"},
+	{"originate-handshake", "resumed origin handshake", "originate: a resumed origin handshake each", "µs"},
+	{"originate-mtls", "full mutual handshake", "originate: a full mutual origin handshake each", "µs"},
+	{"originate-bulk", "bulk", "originate: bulk", "s/GB"},
+	{"tunnel-new-tls", "new, TLS inside", "tunnel: a new one each, TLS inside", "µs"},
+	{"tunnel-new", "new, plain inside", "tunnel: a new one each, plain inside", "µs"},
+	{"tunnel-1k", "1 KiB exchange", "tunnel: 1 KiB exchanges", "µs"},
+	{"tunnel-bulk", "bulk", "tunnel: bulk", "s/GB"},
+	{"tunnel-idle", "idle, memory", "tunnel: idle, memory of each", "KiB"},
 }
 
 // A reading is the figures of one proxy in one round.
@@ -151,41 +151,69 @@ func makeReport(file, plot string, w io.Writer) error {
 	if err != nil {
 		return err
 	}
-	for _, load := range workloads {
-		ranked := rows(all[load.name])
-		if len(ranked) == 0 {
-			continue
-		}
-		fmt.Fprintf(w, "### %s\n\n| | %s | × best peer | of rounds | %s | p50, p99 ms |\n|---|---|---|---|---|---|\n",
-			load.title, costTitle(load.unit), rateTitle(load.unit))
-		for _, r := range ranked {
-			fmt.Fprintf(w, "| %s | %s | %s | %.2f–%.2f (%d) | %s | %s |%s\n",
-				emphasis(r.proxy, r.proxy), costText(r.cost, load.unit), emphasis(r.proxy, ratioText(r.ratio)),
-				r.low, r.high, r.rounds, rateText(r.rate, load.unit), latency(r), mistakes(r))
-		}
-		fmt.Fprintln(w)
+	for _, role := range []string{"originate", "tunnel"} {
+		matrix(w, all, role)
 	}
+	ownTable(w, all)
 	if plot == "" {
 		return nil
 	}
 	return os.WriteFile(plot, draw(all), 0o644)
 }
 
-func emphasis(proxy, s string) string {
-	if proxy == ours {
-		return "**" + s + "**"
+// matrix prints what every proxy costs, with the ratio to the best peer.
+func matrix(w io.Writer, all results, role string) {
+	head, line := "| "+role+" |", "|---|"
+	cells := make(map[string]string)
+	var proxies []string
+	columns := 0
+	for _, load := range workloads {
+		ranked := rows(all[load.name])
+		if len(ranked) == 0 || !strings.HasPrefix(load.name, role) {
+			continue
+		}
+		head, line = head+" "+load.column+", "+load.unit+" |", line+"---|"
+		for _, r := range ranked {
+			if !slices.Contains(proxies, r.proxy) {
+				proxies = append(proxies, r.proxy)
+			}
+			cells[r.proxy] += strings.Repeat(" – |", columns-strings.Count(cells[r.proxy], "|"))
+			cells[r.proxy] += fmt.Sprintf(" %s (%s)%s |", costText(r.cost, load.unit), ratioText(r.ratio), mistakes(r))
+		}
+		columns++
 	}
-	return s
+	if columns == 0 {
+		return
+	}
+	fmt.Fprintf(w, "%s\n%s\n", head, line)
+	for _, proxy := range proxies {
+		cells[proxy] += strings.Repeat(" – |", columns-strings.Count(cells[proxy], "|"))
+		fmt.Fprintf(w, "| %s |%s\n", emphasis(proxy), cells[proxy])
+	}
+	fmt.Fprintln(w)
 }
 
-func costTitle(unit string) string {
-	switch unit {
-	case "KiB":
-		return "KiB each"
-	case "s/GB":
-		return "CPU s/GB"
+// ownTable prints how ours stands to the best peer, and how sure that is.
+func ownTable(w io.Writer, all results) {
+	fmt.Fprint(w, "| | best peer | × its cost | in single rounds | a second, ours and its | p99 ms, ours and its |\n|---|---|---|---|---|---|\n")
+	for _, load := range workloads {
+		ranked := rows(all[load.name])
+		own := slices.IndexFunc(ranked, func(r row) bool { return r.proxy == ours })
+		best := slices.IndexFunc(ranked, func(r row) bool { return r.proxy != ours })
+		if own < 0 || best < 0 {
+			continue
+		}
+		r, b := ranked[own], ranked[best]
+		fmt.Fprintf(w, "| %s | %s | **%.2f** | %.2f to %.2f (%d) | %s, %s | %s, %s |\n", load.title, b.proxy, r.ratio, r.low, r.high, r.rounds,
+			rateText(r.rate, load.unit), rateText(b.rate, load.unit), latency(r), latency(b))
 	}
-	return "CPU µs"
+}
+
+func emphasis(proxy string) string {
+	if proxy == ours {
+		return "**" + proxy + "**"
+	}
+	return proxy
 }
 
 func costText(v float64, unit string) string {
@@ -205,19 +233,12 @@ func ratioText(v float64) string {
 	return fmt.Sprintf("%.2f", v)
 }
 
-func rateTitle(unit string) string {
-	switch unit {
-	case "KiB":
-		return "tunnels"
-	case "s/GB":
-		return "GB/s"
-	}
-	return "a second"
-}
-
 func rateText(v float64, unit string) string {
-	if unit == "s/GB" {
-		return fmt.Sprintf("%.2f", v)
+	switch unit {
+	case "s/GB":
+		return fmt.Sprintf("%.2f GB", v)
+	case "KiB": // so many tunnels were open, nothing happened in them
+		return "–"
 	}
 	return fmt.Sprintf("%.0f", v)
 }
@@ -226,12 +247,12 @@ func latency(r row) string {
 	if r.p99 == 0 {
 		return "–"
 	}
-	return fmt.Sprintf("%.2f, %.2f", r.p50, r.p99)
+	return fmt.Sprintf("%.1f", r.p99)
 }
 
 func mistakes(r row) string {
 	if r.errors == 0 {
 		return ""
 	}
-	return fmt.Sprintf(" %.0f errors |", r.errors)
+	return fmt.Sprintf(", %.0f errors", r.errors)
 }
