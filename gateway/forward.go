@@ -217,17 +217,14 @@ func (p *passage) answer(res *http.Response) {
 // client has taken it.
 func (p *passage) copyBody(res *http.Response) error {
 	rc := http.NewResponseController(p.w)
-	var head lateHead
-	if res.ContentLength != 0 {
-		head.begin(rc)
-		defer head.end()
+	if res.ContentLength < 0 || res.ContentLength > onePiece {
+		_ = rc.Flush() // the head must not wait for the body
 	}
 	buf := buffers.Get().(*[]byte)
 	defer buffers.Put(buf)
 	stall, armed := p.s.Limits.stall(), time.Now() // mayTake has set the first deadline
 	for {
 		n, err := res.Body.Read(*buf)
-		head.end()
 		if n > 0 {
 			if now := time.Now(); now.Sub(armed) > stall/64 { // for every piece of a large body it would cost more than it says
 				_ = rc.SetWriteDeadline(now.Add(stall))
@@ -254,44 +251,11 @@ func (p *passage) copyBody(res *http.Response) error {
 	}
 }
 
-// A lateHead sends the head of an answer whose body lets wait for itself.
-// Nearly always the body's first bytes are there already, and both go out in
-// one write.
-type lateHead struct {
-	rc    *http.ResponseController
-	timer *time.Timer
-
-	mu   sync.Mutex
-	over bool
-}
-
-// headDelay is how long a head may wait for its body.
-const headDelay = time.Millisecond
-
-func (l *lateHead) begin(rc *http.ResponseController) {
-	l.rc = rc
-	l.timer = time.AfterFunc(headDelay, l.send)
-}
-
-func (l *lateHead) send() {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if !l.over {
-		_ = l.rc.Flush() // the next write meets the same error
-	}
-}
-
-// end waits for a head that is being sent; after it, nothing is.
-func (l *lateHead) end() {
-	if l.timer == nil {
-		return
-	}
-	l.timer.Stop()
-	l.timer = nil
-	l.mu.Lock()
-	l.over = true
-	l.mu.Unlock()
-}
+// onePiece is how large an answer may be that is expected to come as one, head
+// and body: both leave in one write then. A timer that lets go of a head whose
+// body is late after all wakes an idle machine for every request, which costs
+// more than the write.
+const onePiece = 16 << 10
 
 var buffers = sync.Pool{New: func() any { b := make([]byte, 64<<10); return &b }}
 
