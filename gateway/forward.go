@@ -48,6 +48,13 @@ func (p *passage) forward() {
 		return
 	}
 	p.rec.FirstByte = time.Since(p.rec.Time)
+	if err := up.failed(); err != nil {
+		// An origin may answer the stump of a request whose body turned out to
+		// be malformed, as fast as net/http hangs up on it.
+		res.Body.Close()
+		p.refuse(err)
+		return
+	}
 	switch {
 	case res.StatusCode == http.StatusSwitchingProtocols:
 		p.switchProtocols(res, upgrade)
@@ -236,17 +243,14 @@ func (p *passage) copyBody(res *http.Response) error {
 				writeErr = rc.Flush()
 			}
 			if writeErr != nil {
-				return &Error{Cause: "connection_write_timeout", Outcome: Gone, Err: fmt.Errorf("writing to the client: %w", writeErr)}
+				return p.broken(&Error{Cause: "connection_write_timeout", Outcome: Gone, Err: fmt.Errorf("writing to the client: %w", writeErr)})
 			}
 		}
 		if err == io.EOF {
 			return nil
 		}
 		if err != nil {
-			if p.r.Context().Err() != nil {
-				return context.Cause(p.r.Context())
-			}
-			return &Error{Cause: "http_response_incomplete", Outcome: Failed, Err: fmt.Errorf("reading the answer's body: %w", err)}
+			return p.broken(&Error{Cause: "http_response_incomplete", Outcome: Failed, Err: fmt.Errorf("reading the answer's body: %w", err)})
 		}
 	}
 }
