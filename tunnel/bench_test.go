@@ -6,7 +6,6 @@
 package tunnel
 
 import (
-	"context"
 	"fmt"
 	"io"
 	"net"
@@ -25,10 +24,17 @@ import (
 // it. Only ratios of the two in one run mean anything on a shared machine.
 var joiners = []struct {
 	name string
-	join func(client, origin net.Conn)
+	join func(client, origin net.Conn, done func())
 }{
-	{"tunnel", func(client, origin net.Conn) { Splice(context.Background(), client, origin, 0) }},
-	{"iocopy", copyTwice},
+	{"tunnel", func(client, origin net.Conn, done func()) {
+		(&Tunnel{Client: client, Origin: origin}).Start(func(Result, error) { done() })
+	}},
+	{"iocopy", func(client, origin net.Conn, done func()) {
+		go func() {
+			copyTwice(client, origin)
+			done()
+		}()
+	}},
 }
 
 func copyTwice(client, origin net.Conn) {
@@ -167,7 +173,9 @@ func benchLoad(b *testing.B, kind string, bytes int64) {
 			b.ReportAllocs()
 			b.ResetTimer()
 			before := cpu()
-			j.join(conns[0], conns[1])
+			done := make(chan struct{})
+			j.join(conns[0], conns[1], func() { close(done) })
+			<-done
 			b.ReportMetric(float64(cpu()-before)/float64(b.N)/1e3, "cpu-µs/op")
 			b.StopTimer()
 			if err := cmd.Wait(); err != nil {
@@ -202,7 +210,8 @@ func BenchmarkIdleTunnel(b *testing.B) {
 				}
 				mem, fds := inUse(), countFDs(b)
 				for _, f := range all {
-					wg.Go(func() { j.join(f.near, f.far) })
+					wg.Add(1)
+					j.join(f.near, f.far, wg.Done)
 					buf := make([]byte, 1<<10)
 					f.client.Write(buf)
 					if _, err := io.ReadFull(f.origin, buf); err != nil {

@@ -48,12 +48,9 @@ type half struct {
 func (h *half) run() {
 	defer h.release()
 	for {
-		err := h.splice()
+		b, err := h.next()
 		if err == nil {
-			var b []byte
-			if b, err = h.next(); err == nil {
-				err = h.write(b)
-			}
+			err = h.write(b)
 		}
 		if err == nil {
 			continue
@@ -125,7 +122,6 @@ func (h *half) release() {
 		small.Put(h.few)
 		h.few = nil
 	}
-	h.dropPipe()
 }
 
 // write passes b on. An error has already ended the passage, or asks for

@@ -23,12 +23,10 @@ type fastLane struct {
 	in, out syscall.RawConn // nil: not TCP
 
 	// The callbacks, made once, and what they exchange with their callers.
-	onRead, onWrite, onFill, onDrain func(fd uintptr) bool
-	n                                int
-	errno                            syscall.Errno
-	todo                             []byte
-
-	bulk bulk
+	onRead, onWrite func(fd uintptr) bool
+	n               int
+	errno           syscall.Errno
+	todo            []byte
 }
 
 func (f *fastLane) canRead() bool  { return f.in != nil }
@@ -46,9 +44,6 @@ func (h *half) open() {
 		f.out, _ = c.SyscallConn()
 		f.onWrite = h.onWrite
 	}
-	if f.in != nil && f.out != nil {
-		f.onFill, f.onDrain = h.onFill, h.onDrain
-	}
 }
 
 func (h *half) readFast() ([]byte, error) {
@@ -61,7 +56,6 @@ func (h *half) readFast() ([]byte, error) {
 	if h.fast.n == 0 {
 		return nil, io.EOF
 	}
-	h.fast.bulk.saw(h.fast.n)
 	return h.big[:h.fast.n], nil
 }
 

@@ -4,8 +4,6 @@
 package tunnel
 
 import (
-	"context"
-	"fmt"
 	"net"
 	"sync"
 	"sync/atomic"
@@ -49,9 +47,8 @@ func newPassage(t *Tunnel) *passage {
 	return p
 }
 
-// watch sets what can end the passage from outside. The function it returns
-// takes that away again.
-func (p *passage) watch(ctx context.Context) (unwatch func()) {
+// watch sets the limits of time. The function it returns takes them away again.
+func (p *passage) watch() (unwatch func()) {
 	p.mu.Lock()
 	if p.t.Check != nil && p.t.ClientFirst {
 		if p.helloBy = p.t.HelloTimeout; p.helloBy <= 0 {
@@ -61,12 +58,7 @@ func (p *passage) watch(ctx context.Context) (unwatch func()) {
 	left, _, _ := p.due()
 	p.timer = time.AfterFunc(left, p.tick)
 	p.mu.Unlock()
-
-	unbind := context.AfterFunc(ctx, func() { p.fail(ReasonContext, fmt.Errorf("tunnel: %w", context.Cause(ctx))) })
-	return func() {
-		unbind()
-		p.timer.Stop()
-	}
+	return func() { p.timer.Stop() }
 }
 
 // touch notes that bytes moved. A deadline per read would be a system call's

@@ -10,8 +10,8 @@ import (
 	"time"
 )
 
-// Errors of Run to branch on. Anything else is an error of the network, the
-// cause of ctx, or wraps the error of Check.
+// Errors of a tunnel to branch on. Anything else is an error of the network, the
+// cause of a cut, or wraps the error of Check.
 var (
 	ErrIdle         = errors.New("tunnel: idle for too long")
 	ErrMaxDuration  = errors.New("tunnel: open for too long")
@@ -28,17 +28,17 @@ const (
 	defaultHelloTimeout = 30 * time.Second
 )
 
-// A Tunnel is a pair of connections to be joined. Fill it and call Run once;
-// it must not be changed after that.
+// A Tunnel is a pair of connections to be joined. Fill it and call Start or Run
+// once; it must not be changed after that.
 //
-// Pass the *net.TCPConn themselves where there are such: Run then waits for
-// bytes without holding a buffer and lets the kernel move large amounts. Any
-// other net.Conn works too. One without a CloseWrite method, or whose
+// Pass the *net.TCPConn themselves where there are such: the tunnel then waits
+// for bytes without holding anything and lets the kernel move large amounts.
+// Any other net.Conn works too. One without a CloseWrite method, or whose
 // CloseWrite returns errors.ErrUnsupported, cannot say "no more from here", so
 // the end of its peer ends the tunnel both ways; one that hides a TCP
 // connection and has no NetConn method to show it cannot be reset, only closed.
 type Tunnel struct {
-	// Client and Origin belong to Run, which closes both, whatever happens.
+	// Client and Origin belong to the tunnel, which closes both, whatever happens.
 	Client, Origin net.Conn
 
 	// Early holds what was already read from the client. It goes to the origin
@@ -48,8 +48,9 @@ type Tunnel struct {
 	// Check is called once, with the first bytes of the client parsed and before
 	// any of them is passed on. err is nil, ErrNotTLS, or says why the hello
 	// cannot be read (ErrHello, io.ErrUnexpectedEOF). A non-nil result ends the
-	// tunnel and is wrapped by Run's error; a TLS client is sent a fatal alert
-	// first. It is not called for a client that sends nothing. Nil checks nothing.
+	// tunnel and is wrapped by its error; a TLS client is sent a fatal alert
+	// first. It is not called for a client that sends nothing. It is called from
+	// a goroutine of the tunnel's and must not panic. Nil checks nothing.
 	Check func(h Hello, err error) error
 
 	// ClientFirst holds back what the origin says until Check has agreed, as
@@ -86,7 +87,7 @@ const (
 	ReasonHelloTimeout Reason = "hello timeout" // HelloTimeout
 	ReasonMaxDuration  Reason = "max duration"  // MaxDuration
 	ReasonMaxBytes     Reason = "max bytes"     // MaxBytes
-	ReasonContext      Reason = "context"       // ctx ended
+	ReasonContext      Reason = "context"       // Cut, or the end of Run's ctx
 )
 
 // A Result is what happened in a tunnel.
@@ -97,30 +98,18 @@ type Result struct {
 	Reason   Reason
 }
 
-// Run moves bytes until both directions have ended, and returns with both
-// connections closed and nothing left running.
-//
-// The error is nil when both sides ended in order: each sent its FIN (or
-// close_notify), and it was passed on. In any other case both connections are
-// reset (RFC 9293 §3.5.2), so that neither side can take a cut stream for a
-// whole one. The end of ctx ends the tunnel; the error then wraps
-// context.Cause(ctx).
-//
-// Besides the goroutine that calls it, Run uses one more.
+// Run is Start for a caller that waits. The end of ctx cuts the tunnel; the
+// error then wraps context.Cause(ctx).
 func (t *Tunnel) Run(ctx context.Context) (Result, error) {
-	if t.Client == nil || t.Origin == nil {
-		for _, c := range []net.Conn{t.Client, t.Origin} {
-			if c != nil {
-				c.Close()
-			}
-		}
-		return Result{Reason: ReasonRefused}, errors.New("tunnel: an end is missing")
+	type end struct {
+		result Result
+		err    error
 	}
-	p := newPassage(t)
-	defer p.watch(ctx)()
-	p.outward()
-	p.inward.Wait()
-	return p.close()
+	ended := make(chan end, 1)
+	running := t.Start(func(r Result, err error) { ended <- end{r, err} })
+	defer context.AfterFunc(ctx, func() { running.Cut(context.Cause(ctx)) })()
+	e := <-ended
+	return e.result, e.err
 }
 
 // Splice joins client and origin without looking at what they say. It closes

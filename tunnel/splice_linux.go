@@ -4,155 +4,91 @@
 package tunnel
 
 import (
-	"io"
-	"os"
 	"syscall"
 
 	"golang.org/x/sys/unix"
 )
 
-// A bulk decides when bytes are worth a pipe. Moving them with splice(2)
-// saves two copies and costs a pipe, so it waits for two reads in a row that
-// fill a buffer, and gives up when a round moves little.
-type bulk struct {
-	fills int
-	on    bool
-	pipe  *pipe // borrowed; empty between rounds
-	left  int   // bytes in it
-}
-
+// Moving bytes with splice(2) saves two copies and costs a pipe, so it waits
+// for reads in a row that fill a buffer, and ends with a round that moves
+// little.
 const (
 	fillsToSplice = 2
 	littleRound   = 16 << 10
 )
 
-// saw notes a plain read of n bytes.
-func (b *bulk) saw(n int) {
-	if n < largeSize {
-		b.fills = 0
-		return
+// fill moves bytes from a side into a pipe. ok is false when they have to be
+// copied instead.
+func (p *pair) fill(side int) (n int, ok bool) {
+	f := &p.flow[side]
+	if f.pipe == nil {
+		if f.pipe = borrowPipe(); f.pipe == nil { // none left
+			f.fills = 0
+			return 0, false
+		}
 	}
-	b.fills++
-	b.on = b.fills >= fillsToSplice
+	f.dropLarge()
+	n, errno := splice(int(p.fd[side]), f.pipe.w, f.pipe.size)
+	if n == 0 {
+		returnPipe(f.pipe) // held only while it has bytes in it
+		f.pipe = nil
+	}
+	switch {
+	case errno == syscall.EAGAIN:
+		f.ready, f.thorough = false, false
+	case errno == syscall.EINVAL:
+		// Not something splice(2) serves; recvfrom(2) will say if it is more.
+		f.noSplice = true
+		return 0, false
+	case errno != 0:
+		p.unreadable(side, "splice", errno)
+	case n == 0:
+		p.ended(side)
+	default:
+		p.last = clock()
+		if n < littleRound {
+			f.fills = 0
+		}
+		f.left, f.floor = n, n-p.take(n)
+	}
+	return n, true
 }
 
-func (b *bulk) stop() { b.fills, b.on = 0, false }
-
-// splice moves bytes through a pipe while there are many. It returns nil when
-// there are not.
-func (h *half) splice() error {
-	f := &h.fast
-	if !f.bulk.on || f.onFill == nil {
-		return nil
-	}
-	defer h.dropPipe()
-	h.dropLarge()
-	for f.bulk.on {
-		if err := f.in.Read(f.onFill); err != nil {
-			return h.unreadable(err)
-		}
-		switch {
-		case f.errno == syscall.EINVAL:
-			// Not something splice(2) serves; recvfrom(2) will say if it is more.
-			f.bulk.stop()
-			f.onFill = nil
-			return nil
-		case f.errno != 0:
-			return h.unreadable(os.NewSyscallError("splice", f.errno))
-		case !f.bulk.on:
-			return nil
-		case f.n == 0:
-			return io.EOF
-		}
-		h.p.touch()
-		if f.n < littleRound {
-			f.bulk.stop()
-		}
-		if err := h.drain(f.n); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// onFill is called when src may be readable. The pipe is borrowed for the
-// attempt, and given back while there is nothing to read.
-func (h *half) onFill(fd uintptr) bool {
-	f := &h.fast
-	f.n, f.errno = 0, 0
-	if f.bulk.pipe == nil {
-		if f.bulk.pipe = borrowPipe(); f.bulk.pipe == nil {
-			f.bulk.stop() // none left: copy
-			return true
-		}
-	}
-	f.n, f.errno = splice(int(fd), f.bulk.pipe.w, f.bulk.pipe.size)
-	if f.errno == syscall.EAGAIN {
-		h.dropPipe()
-		return false
-	}
-	f.bulk.left = f.n
-	return true
-}
-
-// drain moves the n bytes in the pipe to dst, or as many as may pass.
-func (h *half) drain(n int) error {
-	allowed := h.p.take(n)
-	h.writing.Lock()
-	defer h.writing.Unlock()
-	f := &h.fast
-	f.errno = 0
-	floor := n - allowed
-	f.n = floor
-	err := f.out.Write(f.onDrain)
-	if err == nil && f.errno != 0 {
-		err = os.NewSyscallError("splice", f.errno)
-	}
-	return h.wrote(n-f.bulk.left, err, floor > 0)
-}
-
-// onDrain writes until f.n bytes are left in the pipe.
-func (h *half) onDrain(fd uintptr) bool {
-	f := &h.fast
+// drain moves what is in the pipe on, as far as it may pass, and gives the pipe
+// back.
+func (p *pair) drain(side int) {
+	f := &p.flow[side]
 	short := false // the last call moved less than asked
-	for f.bulk.left > f.n {
-		want := f.bulk.left - f.n
-		n, errno := splice(f.bulk.pipe.r, int(fd), want)
+	for f.left > f.floor {
+		want := f.left - f.floor
+		n, errno := splice(f.pipe.r, int(p.fd[1-side]), want)
 		switch {
 		case errno == 0:
 			short = n < want
-			f.bulk.left -= n
-			h.p.touch()
+			f.left -= n
+			f.n += int64(n)
+			p.last = clock()
+			continue
 		case errno == syscall.EAGAIN:
-			return false
-		case errno == syscall.EPIPE && short && !h.other.shut.Load():
+			p.block(side)
+			return
+		case errno == syscall.EPIPE && short && !p.flow[1-side].shut:
 			// The call before met the error in its middle, cleared it and
 			// returned what it had moved. EPIPE is all that is left of what may
-			// have been a reset, and wrote takes EPIPE to mean that dst had ended
-			// in order. Only the other direction could know that, and does not yet.
-			f.errno = syscall.ECONNRESET
-			return true
-		default:
-			f.errno = errno
-			return true
+			// have been a reset, and unwritable takes EPIPE to mean that the side
+			// had ended in order. Only the other direction could know that, and
+			// does not yet.
+			errno = syscall.ECONNRESET
 		}
-	}
-	return true
-}
-
-// dropPipe gives the pipe back, or closes it when bytes are left in it: they
-// must never come out in another tunnel.
-func (h *half) dropPipe() {
-	b := &h.fast.bulk
-	if b.pipe == nil {
+		p.unwritable(side, "splice", errno)
 		return
 	}
-	if b.left == 0 {
-		returnPipe(b.pipe)
-	} else {
-		closePipe(b.pipe)
+	if f.floor > 0 { // bytes are left that must never come out anywhere
+		p.fail(ReasonMaxBytes, ErrMaxBytes)
+		return
 	}
-	b.pipe, b.left = nil, 0
+	returnPipe(f.pipe)
+	f.pipe = nil
 }
 
 // splice moves up to n bytes between a socket and a pipe, neither of which

@@ -12,8 +12,6 @@ func (*fastLane) canRead() bool  { return false }
 func (*fastLane) canWrite() bool { return false }
 
 func (h *half) open()                     {}
-func (h *half) splice() error             { return nil }
-func (h *half) dropPipe()                 {}
 func (h *half) readFast() ([]byte, error) { panic("tunnel: no fast lane on this platform") }
 
 func (h *half) writeFast([]byte) (int, error) { panic("tunnel: no fast lane on this platform") }
