@@ -7,9 +7,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"net/http"
 	"net/netip"
+	"runtime/debug"
 	"slices"
 	"strings"
 	"time"
@@ -64,17 +66,27 @@ func (p *passage) tunnel() {
 	}
 	p.rec.Status = http.StatusOK
 	p.passed = true
-	p.w, p.r, p.conn, p.up = nil, nil, nil, nil // a tunnel lives for hours; the request need not
-	go p.runTunnel(live, &tunnel.Tunnel{
+	p.w, p.r, p.conn, p.up = nil, nil, nil, nil
+	// The answers to requests before this one may fill what the client does not read.
+	_ = client.SetWriteDeadline(time.Now().Add(p.s.Limits.stall()))
+	if _, err := io.WriteString(client, established); err != nil {
+		client.Close()
+		origin.Close()
+		p.s.tunnelEnded(live, tunnel.Result{Reason: tunnel.ReasonClient}, err)
+		return
+	}
+	_ = client.SetWriteDeadline(time.Time{})
+	s := p.s // neither the request nor the passage outlives the handler
+	s.tunnels.start(live, &tunnel.Tunnel{
 		Client:      client,
 		Origin:      origin.Conn,
 		Early:       early,
-		Check:       p.checkHello,
+		Check:       live.checkHello,
 		ClientFirst: !p.decision.Rule.Tunnel.OptionalTLS,
-		Idle:        or(p.decision.Rule.Tunnel.Idle, p.s.Limits.tunnel()),
+		Idle:        or(p.decision.Rule.Tunnel.Idle, s.Limits.tunnel()),
 		MaxDuration: p.decision.Rule.Tunnel.MaxDuration,
 		MaxBytes:    p.decision.Rule.Tunnel.MaxBytes,
-	})
+	}, func(res tunnel.Result, err error) { s.tunnelEnded(live, res, err) })
 }
 
 // takeOver gets the client's connection and the bytes that were read from it
@@ -94,56 +106,52 @@ func (p *passage) takeOver() (net.Conn, []byte, error) {
 	return conn, early, nil
 }
 
-// runTunnel is the life of an open tunnel and hands over its record.
-func (p *passage) runTunnel(live *liveTunnel, t *tunnel.Tunnel) {
-	defer p.s.tunnels.closed(live)
-	defer func() {
-		if v := recover(); v != nil { // no handler's goroutine: it would end the program
-			t.Client.Close()
-			t.Origin.Close()
-			p.crashed(v)
-		}
-		p.report()
-	}()
-	res := tunnel.Result{Reason: tunnel.ReasonClient}
-	_, err := t.Client.Write([]byte(established))
+// tunnelEnded hands over the record of a tunnel.
+func (s *Server) tunnelEnded(live *liveTunnel, res tunnel.Result, err error) {
+	defer s.tunnels.closed(live)
+	rec := live.rec
+	rec.Sent, rec.Received, rec.Hello = res.Sent, res.Received, res.Hello
+	rec.Outcome = Done
 	if err != nil {
-		t.Client.Close()
-		t.Origin.Close()
-	} else {
-		res, err = t.Run(live.ctx)
+		rec.fail(tunnelError(err, res.Reason, rec.Decision.Rule.Name))
 	}
-	p.rec.Sent, p.rec.Received, p.rec.Hello = res.Sent, res.Received, res.Hello
-	p.rec.Outcome = Done
-	if err != nil {
-		p.fail(tunnelError(err, res.Reason, p.decision.Rule.Name))
-	}
+	s.report(rec)
 }
+
+// errCrashed is a defect of ours, in a goroutine that is no handler's: it would
+// end the program.
+var errCrashed = errors.New("panic")
 
 // checkHello holds the client to what was decided: the policy judged the name
 // in the CONNECT, so the name in the ClientHello has to be the same one, or the
 // tunnel would lead to a host nobody decided about (domain fronting). With an
 // address there is no name to send (policy.md §4.5).
-func (p *passage) checkHello(h tunnel.Hello, err error) error {
-	o := p.decision.Rule.Tunnel
+func (l *liveTunnel) checkHello(h tunnel.Hello, err error) (refusal error) {
+	defer func() {
+		if v := recover(); v != nil {
+			refusal = fmt.Errorf("%w: %v\n%s", errCrashed, v, debug.Stack())
+		}
+	}()
+	rule := l.rec.Decision.Rule
+	o := rule.Tunnel
 	switch {
 	case errors.Is(err, tunnel.ErrNotTLS) && o.OptionalTLS:
 		return nil
 	case errors.Is(err, tunnel.ErrNotTLS):
-		return fmt.Errorf("the payload is not TLS, which rule %q requires (tunnel: {tls: optional} would let it pass): %w", p.decision.Rule.Name, err)
+		return fmt.Errorf("the payload is not TLS, which rule %q requires (tunnel: {tls: optional} would let it pass): %w", rule.Name, err)
 	case err != nil:
 		return fmt.Errorf("reading the ClientHello: %w", err)
 	}
 	if !o.AnySNI {
-		want := p.target.host.Name
+		want := l.host.Name
 		if got := h.ServerName; !strings.EqualFold(got, want) {
-			return fmt.Errorf("SNI %q in a tunnel decided for %q: %w", clip(got, 253), p.target.host, tunnel.ErrName)
+			return fmt.Errorf("SNI %q in a tunnel decided for %q: %w", clip(got, 253), l.host, tunnel.ErrName)
 		}
 	}
 	if len(o.ALPN) > 0 {
 		for _, proto := range h.ALPN {
 			if !slices.Contains(o.ALPN, proto) {
-				return fmt.Errorf("the ClientHello offers %q, rule %q allows %s only", clip(proto, 40), p.decision.Rule.Name, strings.Join(o.ALPN, ", "))
+				return fmt.Errorf("the ClientHello offers %q, rule %q allows %s only", clip(proto, 40), rule.Name, strings.Join(o.ALPN, ", "))
 			}
 		}
 	}
@@ -156,8 +164,11 @@ func tunnelError(err error, why tunnel.Reason, rule string) *Error {
 	switch why {
 	case tunnel.ReasonRefused:
 		e.Outcome, e.Cause = Denied, "http_request_denied"
-		if errors.Is(err, tunnel.ErrName) {
+		switch {
+		case errors.Is(err, tunnel.ErrName):
 			e.Cause = "authority_mismatch"
+		case errors.Is(err, errCrashed):
+			e.Outcome, e.Cause = Failed, "proxy_internal_error"
 		}
 	case tunnel.ReasonIdle, tunnel.ReasonMaxDuration, tunnel.ReasonMaxBytes, tunnel.ReasonHelloTimeout:
 		e.Outcome, e.Cause = Closed, "connection_limit_reached"

@@ -77,16 +77,16 @@ func (p *passage) end() {
 		defer panic(http.ErrAbortHandler) // net/http closes the connection
 	}
 	if !p.passed {
-		p.report()
+		p.s.report(p.rec)
 	}
 }
 
-// report hands the record over. A tunnel calls it itself, from a goroutine that
-// may get there before the handler has returned.
-func (p *passage) report() {
-	p.rec.Total = time.Since(p.rec.Time)
-	if p.s.Observe != nil {
-		p.s.Observe(p.rec)
+// report hands a record over. A tunnel's is handed over when it ends, which may
+// be before the handler that opened it has returned.
+func (s *Server) report(rec *Record) {
+	rec.Total = time.Since(rec.Time)
+	if s.Observe != nil {
+		s.Observe(rec)
 	}
 }
 

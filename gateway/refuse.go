@@ -46,12 +46,14 @@ func (p *passage) refuse(err error) {
 }
 
 // fail enters e in the record.
-func (p *passage) fail(e *Error) {
-	p.rec.Mode = 0
-	if e.Outcome == Failed || e.Outcome == Gone || e.Outcome == Closed && p.rec.Status != 0 {
-		p.rec.Mode = p.decision.Mode // it was allowed, and tried
+func (p *passage) fail(e *Error) { p.rec.fail(e) }
+
+func (r *Record) fail(e *Error) {
+	r.Mode = 0
+	if e.Outcome == Failed || e.Outcome == Gone || e.Outcome == Closed && r.Status != 0 {
+		r.Mode = r.Decision.Mode // it was allowed, and tried
 	}
-	p.rec.Outcome, p.rec.Cause, p.rec.Err = e.Outcome, e.Cause, e
+	r.Outcome, r.Cause, r.Err = e.Outcome, e.Cause, e
 }
 
 // reusable reports whether another request may follow on this connection: not

@@ -6,11 +6,11 @@ package gateway
 import (
 	"context"
 	"net/http"
-	"net/netip"
 	"sync"
 	"time"
 
 	"sallyport/policy"
+	"sallyport/tunnel"
 )
 
 // tunnels are the open tunnels and upgraded connections of a Server, which
@@ -22,28 +22,53 @@ type tunnels struct {
 	empty    chan struct{} // closed when draining and none is left
 }
 
+// A liveTunnel is what is kept of a tunnel while it is open: there may be tens
+// of thousands that do nothing.
 type liveTunnel struct {
-	ctx   context.Context
-	cut   context.CancelCauseFunc
-	query policy.Query // to be asked again when the policy changes
-	mode  policy.Mode  // what it said
-	addr  netip.Addr   // of the origin
+	rec     *Record
+	host    policy.Host
+	port    uint16
+	request *policy.Query // what changed protocols; nil: a CONNECT
+
+	running tunnel.Running // guarded by tunnels.mu; nil: not yet
+	cause   error          // what cuts it as soon as it runs
+}
+
+// query is what the policy was asked, to be asked again when it has changed.
+func (l *liveTunnel) query() policy.Query {
+	if l.request != nil {
+		return *l.request
+	}
+	return policy.Query{Client: l.rec.Identity, Kind: policy.Connect, Host: l.host, Port: l.port}
 }
 
 // allowed reports whether pol would open the tunnel, as it is, now.
 func (l *liveTunnel) allowed(pol *policy.Policy) bool {
-	q := l.query
+	q := l.query()
 	q.At = time.Now()
 	d := pol.Decide(q)
-	return d.Mode == l.mode && d.Permit(l.addr) == nil
+	return d.Mode == l.rec.Decision.Mode && d.Permit(l.rec.Origin.Addr.Addr()) == nil
+}
+
+// cut ends the tunnel for a reason. tunnels.mu is held.
+func (l *liveTunnel) cut(cause error) {
+	switch {
+	case l.running != nil:
+		l.running.Cut(cause)
+	case l.cause == nil:
+		l.cause = cause
+	}
 }
 
 // enter makes the passage a live tunnel. The policy may have changed while the
 // origin was being connected to, and Recheck may be over: so the new one is
 // asked here.
 func (p *passage) enter() (*liveTunnel, error) {
-	live := p.s.tunnels.open(&liveTunnel{query: p.query, mode: p.decision.Mode, addr: p.rec.Origin.Addr.Addr()})
-	if live == nil {
+	live := &liveTunnel{rec: p.rec, host: p.query.Host, port: p.query.Port}
+	if p.query.Kind != policy.Connect {
+		live.request = &p.query
+	}
+	if !p.s.tunnels.open(live) {
 		return nil, errDrained
 	}
 	if pol := p.s.generation().Policy; pol != p.gen.Policy && !live.allowed(pol) {
@@ -53,24 +78,43 @@ func (p *passage) enter() (*liveTunnel, error) {
 	return live, nil
 }
 
-// open enters a tunnel; nil when the gateway is stopping.
-func (t *tunnels) open(l *liveTunnel) *liveTunnel {
+// open enters a tunnel; false when the gateway is stopping.
+func (t *tunnels) open(l *liveTunnel) bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if t.draining {
-		return nil
+		return false
 	}
 	if t.live == nil {
 		t.live = make(map[*liveTunnel]struct{})
 	}
-	l.ctx, l.cut = context.WithCancelCause(context.Background())
 	t.live[l] = struct{}{}
-	return l
+	return true
+}
+
+// start lets the bytes move. done is called when they have ended.
+func (t *tunnels) start(l *liveTunnel, moving *tunnel.Tunnel, done func(tunnel.Result, error)) {
+	running := moving.Start(done)
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if l.running = running; l.cause != nil {
+		l.running.Cut(l.cause)
+	}
+}
+
+// run is start for a handler that stays.
+func (t *tunnels) run(l *liveTunnel, moving *tunnel.Tunnel) (res tunnel.Result, err error) {
+	ended := make(chan struct{})
+	t.start(l, moving, func(r tunnel.Result, e error) {
+		res, err = r, e
+		close(ended)
+	})
+	<-ended
+	return res, err
 }
 
 // closed removes a tunnel that has ended.
 func (t *tunnels) closed(l *liveTunnel) {
-	l.cut(nil)
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	delete(t.live, l)

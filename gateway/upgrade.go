@@ -68,7 +68,7 @@ func (p *passage) switchProtocols(res *http.Response, upgrade string) {
 		return
 	}
 	run := &tunnel.Tunnel{Client: client, Origin: upgraded{p.wire, origin}, Early: early, Idle: p.s.Limits.tunnel()}
-	moved, err := run.Run(live.ctx)
+	moved, err := p.s.tunnels.run(live, run)
 	p.rec.Sent, p.rec.Received = moved.Sent, moved.Received
 	p.rec.Outcome = Done
 	if err != nil {
