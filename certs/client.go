@@ -36,7 +36,7 @@ func loadClient(certFile, keyFile string) (*clientCert, error) {
 	case keyFile == "":
 		keyFile = certFile
 	}
-	chain, err := readChain(certFile, keyFile == certFile)
+	chain, err := readCerts(certFile, keyFile == certFile)
 	if err != nil {
 		return nil, fmt.Errorf("client certificate %s: %w", certFile, err)
 	}
@@ -55,37 +55,6 @@ func loadClient(certFile, keyFile string) (*clientCert, error) {
 		c.cert.Certificate = append(c.cert.Certificate, x.Raw)
 	}
 	return c, nil
-}
-
-// readChain reads the certificates of a file which, with keyToo, holds their
-// private key as well.
-func readChain(file string, keyToo bool) ([]*x509.Certificate, error) {
-	if !keyToo {
-		return readCerts(file)
-	}
-	text, _, err := readFile(file)
-	if err != nil {
-		return nil, err
-	}
-	blocks, err := decodePEM(text)
-	if err != nil {
-		return nil, err
-	}
-	var chain []*x509.Certificate
-	for _, b := range blocks {
-		if b.Type != "CERTIFICATE" {
-			continue
-		}
-		c, err := x509.ParseCertificate(b.Bytes)
-		if err != nil {
-			return nil, fmt.Errorf("certificate %d cannot be read: %w: export it again", len(chain)+1, err)
-		}
-		chain = append(chain, c)
-	}
-	if len(chain) == 0 {
-		return nil, errors.New("no certificate in it: PEM is expected (-----BEGIN CERTIFICATE-----)")
-	}
-	return chain, nil
 }
 
 func checkDates(c *x509.Certificate) error {

@@ -22,7 +22,7 @@ func loadRoots(files []string) (rootSet, error) {
 	var set rootSet
 	var errs []error
 	for _, f := range files {
-		certs, err := readCerts(f)
+		certs, err := readCerts(f, false)
 		if err != nil {
 			errs = append(errs, fmt.Errorf("roots %s: %w", f, err))
 		}
@@ -53,8 +53,9 @@ func (s rootSet) warnings() (lines []string) {
 	return lines
 }
 
-// readCerts reads a PEM file that holds certificates and nothing else.
-func readCerts(file string) ([]*x509.Certificate, error) {
+// readCerts reads the certificates of a PEM file. Nothing else may be in it,
+// unless keyToo says that it also holds their private key.
+func readCerts(file string, keyToo bool) ([]*x509.Certificate, error) {
 	text, _, err := readFile(file)
 	if err != nil {
 		return nil, err
@@ -66,6 +67,9 @@ func readCerts(file string) ([]*x509.Certificate, error) {
 	var certs []*x509.Certificate
 	for _, b := range blocks {
 		if b.Type != "CERTIFICATE" {
+			if keyToo {
+				continue
+			}
 			return nil, fmt.Errorf("holds a %s: leave only certificates in it", b.Type)
 		}
 		c, err := x509.ParseCertificate(b.Bytes)
