@@ -32,12 +32,17 @@ func TestManyAtOnce(t *testing.T) {
 		mu      sync.Mutex
 		records = make(map[string]int)
 		made    int
+		all     = make(chan struct{}) // closed with the last record
 	)
+	const clients, rounds = 20, 10
+	const want = clients * (rounds*4 + 1)
 	now.Store(generations[0])
 	s := &Server{Generation: now.Load, Observe: func(r *Record) {
 		mu.Lock()
 		defer mu.Unlock()
-		made++
+		if made++; made == want {
+			close(all)
+		}
 		records[r.ID]++
 	}}
 	addr := serve(t, s)
@@ -54,7 +59,6 @@ func TestManyAtOnce(t *testing.T) {
 			}
 		}
 	})
-	const clients, rounds = 20, 10
 	var wg sync.WaitGroup
 	for i := range clients {
 		wg.Go(func() {
@@ -66,14 +70,9 @@ func TestManyAtOnce(t *testing.T) {
 	wg.Wait()
 	close(over)
 	reloads.Wait()
-	want := clients * (rounds*4 + 1)
-	for end := time.Now().Add(20 * time.Second); time.Now().Before(end); time.Sleep(time.Millisecond) {
-		mu.Lock()
-		done := made >= want
-		mu.Unlock()
-		if done {
-			break
-		}
+	select {
+	case <-all:
+	case <-time.After(20 * time.Second):
 	}
 	mu.Lock()
 	defer mu.Unlock()

@@ -6,6 +6,7 @@ package gateway
 import (
 	"bufio"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -148,7 +149,12 @@ func TestAnswerOutlivesDeadlineOfTheOneBefore(t *testing.T) {
 	br := bufio.NewReader(c)
 	for i, url := range []string{origin.URL, "http://denied.example/", origin.URL} {
 		if i > 0 {
-			time.Sleep(60 * time.Millisecond) // the deadline passes; nothing is waited for
+			// The deadline passes, and meanwhile nothing comes: no end either.
+			_ = c.SetReadDeadline(time.Now().Add(60 * time.Millisecond))
+			if _, err := br.Peek(1); !errors.Is(err, os.ErrDeadlineExceeded) {
+				t.Fatalf("between the answers: %v", err)
+			}
+			_ = c.SetReadDeadline(time.Now().Add(20 * time.Second))
 		}
 		fmt.Fprintf(c, "GET %s HTTP/1.1\r\nHost: a\r\n\r\n", url)
 		res, err := http.ReadResponse(br, nil)

@@ -252,21 +252,7 @@ func TestNoDescriptorForALoop(t *testing.T) {
 	if _, ok := running.(*passage); !ok {
 		t.Errorf("it runs as a %T", running)
 	}
-	up, down := noise(8<<20), noise(8<<20+1)
-	go send(t, r.client, up)
-	go send(t, r.origin, down)
-	got := make(chan struct{})
-	go func() {
-		defer close(got)
-		receive(t, r.origin, up)
-	}()
-	receive(t, r.client, down)
-	<-got
-	res, err := r.wait()
-	if err != nil {
-		t.Error(err)
-	}
-	checkCounts(t, res, int64(len(up)), int64(len(down)))
+	r.bothWays(noise(8<<20), noise(8<<20+1))
 
 	r = newRig(t)
 	running = r.begin()

@@ -110,22 +110,26 @@ func TestHalfClose(t *testing.T) {
 
 // TestBulkBothWays moves 64 MiB each way at once.
 func TestBulkBothWays(t *testing.T) {
-	up, down := noise(64<<20), noise(64<<20+1)
-	r := newRig(t).start()
-	go send(t, r.client, up)
-	go send(t, r.origin, down)
+	newRig(t).start().bothWays(noise(64<<20), noise(64<<20+1))
+}
+
+// bothWays moves up and down at once through a rig that runs, to its end.
+func (r *rig) bothWays(up, down []byte) {
+	r.t.Helper()
+	go send(r.t, r.client, up)
+	go send(r.t, r.origin, down)
 	got := make(chan struct{})
 	go func() {
 		defer close(got)
-		receive(t, r.origin, up)
+		receive(r.t, r.origin, up)
 	}()
-	receive(t, r.client, down)
+	receive(r.t, r.client, down)
 	<-got
 	res, err := r.wait()
 	if err != nil {
-		t.Error(err)
+		r.t.Error(err)
 	}
-	checkCounts(t, res, int64(len(up)), int64(len(down)))
+	checkCounts(r.t, res, int64(len(up)), int64(len(down)))
 }
 
 func TestEarlyBytesGoFirst(t *testing.T) {

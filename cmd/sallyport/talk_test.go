@@ -57,7 +57,7 @@ func cmdRefused(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) != 1 {
 		ts.Fatalf("usage: refused addr")
 	}
-	for end := time.Now().Add(patience); time.Now().Before(end); time.Sleep(time.Millisecond) {
+	for end := time.Now().Add(patience); time.Now().Before(end); {
 		c, err := net.DialTimeout("tcp", args[0], patience)
 		if errors.Is(err, syscall.ECONNREFUSED) {
 			return
