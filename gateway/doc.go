@@ -13,10 +13,13 @@
 //	handover.go  how a connection is given up or given on
 //	target.go    which origin is asked for
 //	connect.go   WHERE A CONNECT IS DECIDED and tunnelled
+//	tunnels.go   the open tunnels: judged again, drained, cut
 //	forward.go   a plain request goes to its origin
+//	upload.go    the client's body on its way to the origin
 //	rewrite.go   what of a message's head goes on to the next hop
 //	origin.go    pooled connections to origins
 //	upgrade.go   WebSocket and other upgrades
-//	refuse.go    an error becomes an answer
+//	errors.go    what went wrong becomes a status and a cause
+//	refuse.go    which becomes an answer
 //	record.go    what is told about a passage
 package gateway

@@ -157,22 +157,19 @@ func (l *leg) CloseWrite() error {
 // NetConn is the connection beneath.
 func (l *leg) NetConn() net.Conn { return l.Conn }
 
-// dialLeg connects and takes the times. The hooks may be called from several
-// goroutines while addresses race (RFC 8305).
+// dialLeg connects and takes the times. The dialer calls the hooks of a lookup
+// from this goroutine.
 func dialLeg(ctx context.Context, d *tunnel.Dialer, network, addr string) (*leg, error) {
-	var mu sync.Mutex
 	var asked, answered time.Time
 	ctx = httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{
-		DNSStart: func(httptrace.DNSStartInfo) { mu.Lock(); asked = time.Now(); mu.Unlock() },
-		DNSDone:  func(httptrace.DNSDoneInfo) { mu.Lock(); answered = time.Now(); mu.Unlock() },
+		DNSStart: func(httptrace.DNSStartInfo) { asked = time.Now() },
+		DNSDone:  func(httptrace.DNSDoneInfo) { answered = time.Now() },
 	})
 	start := time.Now()
 	c, err := d.DialContext(ctx, network, addr)
 	if err != nil {
 		return nil, &legError{stage: stageDial, addr: addr, err: err}
 	}
-	mu.Lock()
-	defer mu.Unlock()
 	l := &leg{Conn: c}
 	if !answered.IsZero() {
 		l.dns = answered.Sub(asked)

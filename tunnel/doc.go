@@ -4,8 +4,9 @@
 // Package tunnel carries bytes between a client and an origin without
 // reading more of them than it must.
 //
-// Three pieces, each usable alone: a Dialer that asks for permission with the
-// very address it is about to connect to, ParseHello, which reads a TLS
+// Four pieces, each usable alone: Names, which looks names up and remembers
+// them, a Dialer that asks for permission with the very address it is about to
+// connect to, ParseHello, which reads a TLS
 // ClientHello that somebody else will consume, and Tunnel, which moves bytes
 // both ways until both sides have said that they are done.
 //
