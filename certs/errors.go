@@ -211,7 +211,7 @@ func explainText(err error) (what, next string) {
 		return "the origin speaks only an older TLS than allowed", "it must offer TLS 1.2 or 1.3, see `min_tls`"
 	case strings.Contains(text, "unadvertised ALPN protocol"):
 		return "the origin chose a protocol that was not offered", "see `alpn` of its trust profile"
-	case strings.Contains(text, "either ServerName or InsecureSkipVerify must be specified"):
+	case strings.Contains(text, "either ServerName or "):
 		return "there is no name to verify", "name the origin by host or `sni`"
 	case errors.Is(err, context.Canceled):
 		return "given up, the client is gone", ""
