@@ -5,14 +5,11 @@ package tunnel
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"net"
 	"net/http/httptrace"
 	"net/netip"
 	"strconv"
-	"sync"
-	"syscall"
 	"time"
 )
 
@@ -42,34 +39,30 @@ type Dialer struct {
 
 const defaultDialTimeout = 10 * time.Second
 
-// A ProhibitedError is the answer for a host of which every address was
-// refused by Permit.
-type ProhibitedError struct {
-	Addr netip.AddrPort // the first refused; the zero value when nothing was looked up
-	Err  error          // Permit's
+// Times are what a dial took.
+type Times struct {
+	DNS     time.Duration // the lookup; 0: the host was an address
+	Connect time.Duration // everything else
 }
 
-func (e *ProhibitedError) Error() string {
-	if !e.Addr.IsValid() {
-		return fmt.Sprintf("tunnel: dial prohibited: %v", e.Err)
-	}
-	return fmt.Sprintf("tunnel: dial %s prohibited: %v", e.Addr, e.Err)
-}
-
-func (e *ProhibitedError) Unwrap() error { return e.Err }
-
-var (
-	errNoPermit    = errors.New("the dialer has no Permit function")
-	errUnspecified = errors.New("the unspecified address is no origin's")
-)
-
-// DialContext connects to addr, a host and a port in decimal; network is tcp,
-// tcp4 or tcp6. A name is looked up once, and always as an absolute one: a
-// search list in resolv.conf would connect to another host than the one the
-// policy was asked about. Its addresses are tried as RFC 8305 describes.
+// Dial connects to host, a name or an address as netip.ParseAddr reads it. A
+// name is looked up once, and always as an absolute one: a search list in
+// resolv.conf would connect to another host than the one the policy was asked
+// about. Its addresses are tried as RFC 8305 describes. Unless t is nil, the
+// times of a dial that succeeds are entered in it.
 //
 // If some addresses are refused and others cannot be reached, the error is
-// that of the network; if all are refused it is a *ProhibitedError. The hooks
+// that of the network; if all are refused it is a *ProhibitedError.
+func (d *Dialer) Dial(ctx context.Context, host string, port uint16, t *Times) (*net.TCPConn, error) {
+	c, err := d.dial(ctx, "tcp", host, port, t, (*attempts).connect)
+	if err != nil {
+		return nil, err
+	}
+	return c.(*net.TCPConn), nil
+}
+
+// DialContext is Dial for those who have a net.Dialer's method in its place:
+// network is tcp, tcp4 or tcp6 and addr a host and a port in decimal. The hooks
 // of an httptrace.ClientTrace in ctx are called.
 func (d *Dialer) DialContext(ctx context.Context, network, addr string) (net.Conn, error) {
 	switch network {
@@ -81,6 +74,20 @@ func (d *Dialer) DialContext(ctx context.Context, network, addr string) (net.Con
 	if err != nil {
 		return nil, err
 	}
+	return d.dial(ctx, network, host, port, nil, (*attempts).connect)
+}
+
+// A connecter tries one address.
+type connecter func(*attempts, context.Context, netip.AddrPort) (net.Conn, error)
+
+// dial looks up and tries the addresses with connect.
+func (d *Dialer) dial(ctx context.Context, network, host string, port uint16, t *Times, connect connecter) (c net.Conn, err error) {
+	switch {
+	case host == "", host == ".": // this machine, to net.Dial
+		return nil, fmt.Errorf("tunnel: dial %s: the host is missing", hostPort(host, port))
+	case port == 0:
+		return nil, fmt.Errorf("tunnel: dial %s: the port is missing", hostPort(host, port))
+	}
 	ip, _ := netip.ParseAddr(host)
 	if d.Permit == nil {
 		return nil, &ProhibitedError{Addr: plain(netip.AddrPortFrom(ip, port)), Err: errNoPermit}
@@ -89,24 +96,38 @@ func (d *Dialer) DialContext(ctx context.Context, network, addr string) (net.Con
 	if timeout <= 0 {
 		timeout = defaultDialTimeout
 	}
-	ctx, cancel := context.WithTimeout(ctx, timeout)
-	defer cancel()
-	addrs := []netip.Addr{ip}
+	start := time.Now()
+	a := &attempts{permit: d.Permit, network: network, by: start.Add(timeout)}
+	var addrs []netip.Addr
+	var dns time.Duration
 	if !ip.IsValid() {
-		if addrs, err = d.lookup(ctx, network, host); err != nil {
-			return nil, fmt.Errorf("tunnel: dial %s: %w", addr, err)
+		if addrs, err = d.lookup(ctx, a.by, network, host); err != nil {
+			return nil, fmt.Errorf("tunnel: dial %s: %w", hostPort(host, port), err)
 		}
+		dns = time.Since(start)
+		ip = addrs[0]
 	}
-	a := attempts{permit: d.Permit}
-	c, err := a.race(ctx, network, addrs, port)
+	if len(addrs) <= 1 {
+		c, err = connect(a, ctx, netip.AddrPortFrom(ip, port))
+	} else {
+		c, err = a.race(ctx, addrs, port, connect)
+	}
 	if err != nil {
 		return nil, a.judge(err)
+	}
+	if t != nil {
+		*t = Times{DNS: dns, Connect: time.Since(start) - dns}
 	}
 	return c, nil
 }
 
-// lookup returns the addresses of host that network can reach.
-func (d *Dialer) lookup(ctx context.Context, network, host string) ([]netip.Addr, error) {
+func hostPort(host string, port uint16) string {
+	return net.JoinHostPort(host, strconv.Itoa(int(port)))
+}
+
+// lookup returns the addresses of host that network can reach, at least one.
+// They are not to be changed.
+func (d *Dialer) lookup(ctx context.Context, by time.Time, network, host string) ([]netip.Addr, error) {
 	names := d.Names
 	if names == nil {
 		names = &Names{Resolver: d.Resolver}
@@ -115,7 +136,7 @@ func (d *Dialer) lookup(ctx context.Context, network, host string) ([]netip.Addr
 	if trace != nil && trace.DNSStart != nil {
 		trace.DNSStart(httptrace.DNSStartInfo{Host: host})
 	}
-	addrs, err := names.Lookup(ctx, host)
+	addrs, err := names.lookup(ctx, by, host)
 	if trace != nil && trace.DNSDone != nil {
 		info := httptrace.DNSDoneInfo{Err: err}
 		for _, a := range addrs {
@@ -126,10 +147,13 @@ func (d *Dialer) lookup(ctx context.Context, network, host string) ([]netip.Addr
 	if err != nil {
 		return nil, err
 	}
-	var usable []netip.Addr
-	for _, a := range addrs {
-		if network == "tcp" || a.Is4() == (network == "tcp4") {
-			usable = append(usable, a)
+	usable := addrs
+	if network != "tcp" {
+		usable = nil
+		for _, a := range addrs {
+			if a.Is4() == (network == "tcp4") {
+				usable = append(usable, a)
+			}
 		}
 	}
 	if len(usable) == 0 {
@@ -138,8 +162,8 @@ func (d *Dialer) lookup(ctx context.Context, network, host string) ([]netip.Addr
 	return usable, nil
 }
 
-// splitAddr is stricter than net.SplitHostPort and net.Dial, for which an
-// empty host is this machine and "https" is a port.
+// splitAddr is stricter than net.SplitHostPort and net.Dial, for which "https"
+// is a port.
 func splitAddr(addr string) (host string, port uint16, err error) {
 	host, p, err := net.SplitHostPort(addr)
 	if err != nil {
@@ -149,78 +173,5 @@ func splitAddr(addr string) (host string, port uint16, err error) {
 	if err != nil || n == 0 {
 		return "", 0, fmt.Errorf("tunnel: dial %s: the port is not a number from 1 to 65535", addr)
 	}
-	if host == "" || host == "." {
-		return "", 0, fmt.Errorf("tunnel: dial %s: the host is missing", addr)
-	}
 	return host, uint16(n), nil
-}
-
-// plain returns a as prefixes match it: netip.Prefix.Contains is false for
-// every mapped and every zoned address, which would slip through a ban of
-// 10.0.0.0/8 or fe80::/10.
-func plain(a netip.AddrPort) netip.AddrPort {
-	return netip.AddrPortFrom(a.Addr().Unmap().WithZone(""), a.Port())
-}
-
-// attempts watches the addresses of one dial. RFC 8305 tries two at once.
-type attempts struct {
-	permit func(netip.AddrPort) error
-
-	mu      sync.Mutex
-	refused *ProhibitedError // the first
-	failed  error            // the first permitted address's
-}
-
-// control is called with the address that connect(2) will be given. This is
-// what makes rebinding pointless: there is no second lookup to lie to.
-func (a *attempts) control(_ context.Context, _, address string, _ syscall.RawConn) error {
-	ap, err := netip.ParseAddrPort(address)
-	if err != nil {
-		return &ProhibitedError{Err: fmt.Errorf("unreadable address: %w", err)}
-	}
-	ap = plain(ap)
-	if ap.Addr().IsUnspecified() {
-		// The kernel would connect to this machine, and net.Dialer shows the
-		// address before that change: no ban of 127.0.0.0/8 would match it.
-		err = errUnspecified
-	} else {
-		err = a.permit(ap)
-	}
-	if err == nil {
-		return nil
-	}
-	p := &ProhibitedError{Addr: ap, Err: err}
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	if a.refused == nil {
-		a.refused = p
-	}
-	return p
-}
-
-// failure notes why the attempt at a permitted address failed.
-func (a *attempts) failure(err error) {
-	var p *ProhibitedError
-	if errors.As(err, &p) {
-		return
-	}
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	if a.failed == nil {
-		a.failed = err
-	}
-}
-
-// judge picks the error that says why there is no connection.
-func (a *attempts) judge(err error) error {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	switch {
-	case a.refused == nil:
-		return fmt.Errorf("tunnel: %w", err)
-	case a.failed != nil:
-		return fmt.Errorf("tunnel: %w", a.failed)
-	default:
-		return a.refused
-	}
 }

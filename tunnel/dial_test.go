@@ -66,6 +66,49 @@ func closedPort(t testing.TB, host string) string {
 // nobody to tell.
 // TestMixedAnswers: refused addresses are passed over, and do not hide why
 // the others failed.
+// TestDial: host and port as they are, and what the two parts of a dial took.
+func TestDial(t *testing.T) {
+	dns := hosts(t, map[string][]string{"origin.example.": {"127.0.0.1"}})
+	for _, tt := range []struct{ host, at string }{{"127.0.0.1", "127.0.0.1"}, {"::1", "::1"}, {"origin.example", "127.0.0.1"}} {
+		p := ban()
+		d := &Dialer{Permit: p.permit, Resolver: dns.resolver()}
+		text := listen(t, tt.at)
+		port, _ := strconv.ParseUint(text, 10, 16)
+		for _, times := range []*Times{nil, {DNS: -1}} {
+			c, err := d.Dial(t.Context(), tt.host, uint16(port), times)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got := c.RemoteAddr().String(); got != net.JoinHostPort(tt.at, text) {
+				t.Errorf("%s: connected to %s", tt.host, got)
+			}
+			c.Close()
+			if times != nil && (times.Connect <= 0 || times.DNS < 0 || times.DNS > 0 != (tt.host != tt.at)) {
+				t.Errorf("%s: %+v", tt.host, *times)
+			}
+		}
+		if len(p.asked) != 2 {
+			t.Errorf("%s: asked about %q", tt.host, p.asked)
+		}
+	}
+	d := &Dialer{Permit: ban().permit, Resolver: dns.resolver()}
+	for _, tt := range []struct {
+		host string
+		port uint16
+		want string
+	}{
+		{"", 443, "the host is missing"},
+		{".", 443, "the host is missing"},
+		{"origin.example", 0, "the port is missing"},
+		{"[::1]", 443, "no such host"},
+		{"127.1", 443, "no such host"}, // an address to some, a name to us
+	} {
+		if _, err := d.Dial(t.Context(), tt.host, tt.port, nil); err == nil || !strings.Contains(err.Error(), tt.want) {
+			t.Errorf("%q, %d: %v, want %q", tt.host, tt.port, err, tt.want)
+		}
+	}
+}
+
 // TestAddressFamilies: the network restricts the family, and an address that
 // fails gives way to the other family's.
 func TestAddressFamilies(t *testing.T) {

@@ -58,6 +58,12 @@ const (
 // for the same name at the same time share one lookup; ctx ends only the wait.
 // The slice is not to be changed.
 func (n *Names) Lookup(ctx context.Context, name string) ([]netip.Addr, error) {
+	return n.lookup(ctx, time.Time{}, name)
+}
+
+// lookup is Lookup that waits until by at most, unless that is zero. What is
+// remembered costs no context.
+func (n *Names) lookup(ctx context.Context, by time.Time, name string) ([]netip.Addr, error) {
 	name = strings.ToLower(name)
 	n.mu.Lock()
 	a := n.known[name]
@@ -67,6 +73,16 @@ func (n *Names) Lookup(ctx context.Context, name string) ([]netip.Addr, error) {
 		go n.fill(a, name)
 	}
 	n.mu.Unlock()
+	select {
+	case <-a.ready:
+		return a.addrs, a.err
+	default:
+	}
+	if !by.IsZero() {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithDeadline(ctx, by)
+		defer cancel()
+	}
 	select {
 	case <-a.ready:
 		return a.addrs, a.err

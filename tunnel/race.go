@@ -22,22 +22,19 @@ const (
 // race connects to one of addrs: the first, and when that fails or takes long,
 // the others beside it, families in turn (RFC 8305 §4 and §5). The error is
 // that of the attempt that ended last.
-func (a *attempts) race(ctx context.Context, network string, addrs []netip.Addr, port uint16) (net.Conn, error) {
-	if len(addrs) == 1 {
-		return a.connect(ctx, network, netip.AddrPortFrom(addrs[0], port))
-	}
+func (a *attempts) race(ctx context.Context, addrs []netip.Addr, port uint16, connect connecter) (net.Conn, error) {
 	addrs = interleave(addrs)
 	type result struct {
 		conn net.Conn
 		err  error
 	}
-	ctx, cancel := context.WithCancel(ctx)
+	ctx, cancel := context.WithDeadline(ctx, a.by)
 	results := make(chan result)
 	running := 0
 	defer func() { // whoever comes late is closed, and waited for
 		cancel()
 		for ; running > 0; running-- {
-			if r := <-results; r.conn != nil {
+			if r := <-results; r.err == nil {
 				r.conn.Close()
 			}
 		}
@@ -47,7 +44,7 @@ func (a *attempts) race(ctx context.Context, network string, addrs []netip.Addr,
 		addrs = addrs[1:]
 		running++
 		go func() {
-			c, err := a.connect(ctx, network, to)
+			c, err := connect(a, ctx, to)
 			results <- result{c, err}
 		}()
 	}
@@ -78,23 +75,28 @@ func (a *attempts) race(ctx context.Context, network string, addrs []netip.Addr,
 }
 
 // connect tries one address.
-func (a *attempts) connect(ctx context.Context, network string, to netip.AddrPort) (net.Conn, error) {
+func (a *attempts) connect(ctx context.Context, to netip.AddrPort) (net.Conn, error) {
 	nd := net.Dialer{
-		ControlContext: a.control,
-		// An origin that vanished must not hold a tunnel for the hour that the
-		// idle limit allows: dead after 90 s without an answer.
-		KeepAliveConfig: net.KeepAliveConfig{
-			Enable: true, Idle: 30 * time.Second, Interval: 15 * time.Second, Count: 4,
-		},
+		Deadline:        a.by,
+		ControlContext:  a.control,
+		KeepAliveConfig: keepAlive,
 	}
 	// MPTCP is Go's wish only for listeners today; say so should that change:
 	// subflows would go to addresses that nobody was asked about.
 	nd.SetMultipathTCP(false)
-	c, err := nd.DialContext(ctx, network, to.String())
+	// Not DialTCP: it makes a local address of none, binds to it, and so takes a
+	// port of its own for each connection, of which there are 28,000 in all.
+	c, err := nd.DialContext(ctx, a.network, to.String())
 	if err != nil {
 		a.failure(err)
 	}
 	return c, err
+}
+
+// An origin that vanished must not hold a tunnel for the hour that the idle
+// limit allows: dead after 90 s without an answer.
+var keepAlive = net.KeepAliveConfig{
+	Enable: true, Idle: 30 * time.Second, Interval: 15 * time.Second, Count: 4,
 }
 
 // interleave puts the families in turn, beginning with that of the first, and
