@@ -15,11 +15,6 @@ import (
 	"time"
 )
 
-// fields are what an ordinary program sends; proxies pool less when they see
-// Authorization, so it belongs there.
-const fields = "User-Agent: bench/1\r\nAccept: */*\r\nAccept-Encoding: gzip\r\n" +
-	"Authorization: Bearer 0123456789abcdef0123456789abcdef\r\nX-Request-Id: 3f0c8a52-7c1d-4f5e-9d53-0a4c1f6a2b90\r\n"
-
 // A statusError is an answer other than 200.
 type statusError int
 
@@ -31,25 +26,24 @@ type client struct {
 	tcp     net.Conn
 	br      *bufio.Reader
 	request []byte
+	size    int64 // of the answer
 }
 
-func dial() (*client, error) { return dialFor(*warm + *window + 30*time.Second) }
-
-// dialFor is dial for a connection that is over after life.
-func dialFor(life time.Duration) (*client, error) {
+// dial is for a connection that is over after life.
+func (w way) dial(life time.Duration) (*client, error) {
 	c, err := net.DialTimeout("tcp", *proxy, 5*time.Second)
 	if err != nil {
 		return nil, err
 	}
-	cl := &client{Conn: c, tcp: c}
+	cl := &client{Conn: c, tcp: c, request: w.request(), size: w.size}
 	_ = c.SetDeadline(time.Now().Add(life))
-	if *form == "connect" {
-		if err := connect(c); err != nil {
+	if w.form == "connect" {
+		if err := connect(c, w.origin); err != nil {
 			c.Close()
 			return nil, err
 		}
 	}
-	if *secure {
+	if w.secure {
 		t := tls.Client(c, tlsConfig)
 		if err := t.Handshake(); err != nil {
 			c.Close()
@@ -57,19 +51,14 @@ func dialFor(life time.Duration) (*client, error) {
 		}
 		cl.Conn = t
 	}
-	target := fmt.Sprintf("/%d", *size)
-	if *form == "absolute" {
-		target = *scheme + "://" + *origin + target
-	}
 	cl.br = bufio.NewReaderSize(cl.Conn, 16<<10)
-	cl.request = []byte("GET " + target + " HTTP/1.1\r\nHost: " + *origin + "\r\n" + fields + "\r\n")
 	return cl, nil
 }
 
 // connect asks for a tunnel. Nothing follows the answer before the client has
 // spoken, so it may be read as it comes.
-func connect(c net.Conn) error {
-	if _, err := io.WriteString(c, "CONNECT "+*origin+" HTTP/1.1\r\nHost: "+*origin+"\r\nUser-Agent: bench/1\r\n\r\n"); err != nil {
+func connect(c net.Conn, origin string) error {
+	if _, err := io.WriteString(c, "CONNECT "+origin+" HTTP/1.1\r\nHost: "+origin+"\r\nUser-Agent: bench/1\r\n\r\n"); err != nil {
 		return err
 	}
 	var buf [4 << 10]byte
@@ -124,8 +113,8 @@ func (c *client) exchange(got *atomic.Int64) (last bool, err error) {
 			last = bytes.Contains(bytes.ToLower(value), []byte("close"))
 		}
 	}
-	if left != *size {
-		return true, fmt.Errorf("an answer of %d bytes, want %d", left, *size)
+	if left != c.size {
+		return true, fmt.Errorf("an answer of %d bytes, want %d", left, c.size)
 	}
 	for left > 0 {
 		if c.br.Buffered() == 0 {
@@ -140,6 +129,22 @@ func (c *client) exchange(got *atomic.Int64) (last bool, err error) {
 		}
 	}
 	return last, nil
+}
+
+// leave asks, and goes away while the answer comes.
+func (c *client) leave() error {
+	if _, err := c.Write(c.request); err != nil {
+		return err
+	}
+	line, err := c.br.ReadSlice('\n')
+	if err != nil {
+		return err
+	}
+	if err := statusOf(line); err != nil {
+		return err
+	}
+	_, err = io.CopyN(io.Discard, c.br, min(64<<10, c.size/2))
+	return err
 }
 
 // close leaves without a close_notify, which some proxies would pass on and

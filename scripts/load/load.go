@@ -30,9 +30,20 @@ func (n *counts) fail(err error) {
 func load() error {
 	var n counts
 	var wg sync.WaitGroup
+	h := &habit{way: usual()}
+	if *mode == "new" {
+		h.turns = 1
+	}
+	if *rate > 0 {
+		h.step = time.Duration(float64(*clients) / *rate * float64(time.Second))
+	}
+	first := make([]*client, *clients)
+	if *mode == "kept" {
+		first = n.open(h, *clients)
+	}
 	times := make([][]time.Duration, *clients)
-	for i := range *clients {
-		wg.Go(func() { times[i] = n.work(i) })
+	for i, c := range first {
+		wg.Go(func() { times[i] = n.live(h, c, h.step*time.Duration(i)/time.Duration(*clients)) })
 	}
 	time.Sleep(*warm)
 	n.recording.Store(true)
@@ -67,78 +78,15 @@ func load() error {
 	return nil
 }
 
-// work is one worker: exchange after exchange, over one connection or over a
-// new one each. It returns how long each took.
-func (n *counts) work(i int) (times []time.Duration) {
-	var c *client
-	step := time.Duration(0)
-	if *rate > 0 {
-		step = time.Duration(float64(*clients) / *rate * float64(time.Second))
-	}
-	due := time.Now().Add(step * time.Duration(i) / time.Duration(*clients))
-	for !n.over.Load() {
-		begin := time.Now()
-		if step > 0 { // late requests count from when they were due
-			time.Sleep(due.Sub(begin))
-			begin, due = due, due.Add(step)
-		}
-		var err error
-		if c == nil {
-			if c, err = dial(); err != nil {
-				c = nil
-				n.fail(err)
-				continue
-			}
-		}
-		last, err := c.exchange(&n.bytes)
-		switch {
-		case err == nil:
-			n.ops.Add(1)
-			if n.recording.Load() {
-				times = append(times, time.Since(begin))
-			}
-		case !n.over.Load():
-			n.fail(err)
-		}
-		if err != nil || last || *mode == "new" {
-			c.close()
-			c = nil
-		}
-	}
-	if c != nil {
-		c.close()
-	}
-	return times
-}
-
 // idle opens tunnels, has one exchange through each, and weighs the proxy
 // before and some seconds after.
 func idle() error {
 	var n counts
-	var mu sync.Mutex
-	var held []*client
 	before := memory(*pid)
-	var wg sync.WaitGroup
-	slots := make(chan struct{}, 64)
-	for range *tunnels {
-		slots <- struct{}{}
-		wg.Go(func() {
-			defer func() { <-slots }()
-			c, err := dial()
-			if err == nil {
-				_, err = c.exchange(nil)
-			}
-			if err != nil {
-				n.fail(err)
-				return
-			}
-			c.br = nil
-			mu.Lock()
-			held = append(held, c)
-			mu.Unlock()
-		})
+	held := slices.DeleteFunc(n.open(&habit{way: usual()}, *tunnels), func(c *client) bool { return c == nil })
+	for _, c := range held {
+		c.br = nil
 	}
-	wg.Wait()
 	time.Sleep(6 * time.Second) // a collector and an allocator get to give back
 	if len(held) == 0 {
 		return *n.first.Load()

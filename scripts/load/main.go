@@ -24,11 +24,12 @@ import (
 )
 
 var (
-	mode    = flag.String("mode", "kept", "kept or new connections, bulk, idle tunnels; once prints the status of one request")
+	mode    = flag.String("mode", "kept", "kept or new connections, bulk, idle tunnels, all mixed; once prints the status of one request")
 	proxy   = flag.String("proxy", "", "host:port of the proxy")
 	pid     = flag.Int("pid", 0, "the proxy's process; its children count too")
 	origin  = flag.String("origin", "", "host:port of the origin, as the client names it")
 	form    = flag.String("form", "origin", "how: origin or absolute (form of the target, with -scheme), connect")
+	plain   = flag.String("plain", "", "host:port of an origin without TLS, for the tunnels of a mixed load")
 	scheme  = flag.String("scheme", "http", "of an absolute target")
 	secure  = flag.Bool("tls", false, "TLS to the origin, in the tunnel")
 	roots   = flag.String("roots", "", "PEM file to verify the origin by, with -tls")
@@ -56,7 +57,7 @@ func run() error {
 	if *report != "" {
 		return makeReport(*report, *plot, os.Stdout)
 	}
-	if *secure {
+	if *secure || *mode == "mixed" {
 		pem, err := os.ReadFile(*roots)
 		if err != nil {
 			return err
@@ -80,8 +81,11 @@ func run() error {
 	if err := ready(); err != nil {
 		return err
 	}
-	if *mode == "idle" {
+	switch *mode {
+	case "idle":
 		return idle()
+	case "mixed":
+		return mixed()
 	}
 	return load()
 }
@@ -102,10 +106,10 @@ func reachable() error {
 // ready waits until a request is answered as it should be: some proxies accept
 // before they can resolve a name. What it asks for is small whatever is loaded.
 func ready() error {
-	defer func(n int64) { *size = n }(*size)
-	*size = 1 << 10
+	w := usual()
+	w.size = 1 << 10
 	for end := time.Now().Add(15 * time.Second); ; time.Sleep(100 * time.Millisecond) {
-		c, err := dialFor(2 * time.Second)
+		c, err := w.dial(2 * time.Second)
 		if err == nil {
 			_, err = c.exchange(nil)
 			c.close()
@@ -121,7 +125,7 @@ func ready() error {
 
 // status is what one request is answered with, 0 when it is not.
 func status() int {
-	c, err := dial()
+	c, err := usual().dial(30 * time.Second)
 	if err == nil {
 		_, err = c.exchange(nil)
 		c.close()

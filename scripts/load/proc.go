@@ -71,3 +71,26 @@ func memory(pid int) int64 {
 	}
 	return kib << 10
 }
+
+// A weight is what a process holds: memory in bytes, descriptors and threads.
+type weight struct {
+	pss          int64
+	fds, threads int
+}
+
+func weigh(pid int) weight {
+	w := weight{pss: memory(pid)}
+	for _, id := range family(pid) {
+		open, _ := os.ReadDir(fmt.Sprintf("/proc/%d/fd", id))
+		w.fds += len(open)
+		if f := stat(id); f != nil {
+			n, _ := strconv.Atoi(f[17])
+			w.threads += n
+		}
+	}
+	return w
+}
+
+func (w weight) String() string {
+	return fmt.Sprintf("%.1f MiB, %d descriptors, %d threads", float64(w.pss)/(1<<20), w.fds, w.threads)
+}
