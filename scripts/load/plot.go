@@ -27,7 +27,8 @@ const (
 const style = `<style>
   text { font: 12px system-ui, -apple-system, "Segoe UI", "DejaVu Sans", sans-serif; fill: #24292f }
   .page { fill: #ffffff } .head { font-size: 15px; font-weight: 600 } .title { font-weight: 600 } .figure, .sub { fill: #57606a }
-  .peer { fill: #afb8c1 } .ours { fill: #0969da } .name { text-anchor: end } .line { stroke: #24292f; stroke-dasharray: 2 2 }
+  .peer { fill: #afb8c1 } .ours { fill: #0969da } .relay { fill: none; stroke: #afb8c1 }
+  .name { text-anchor: end } .line { stroke: #24292f; stroke-dasharray: 2 2 }
   @media (prefers-color-scheme: dark) {
     text { fill: #e6edf3 } .page { fill: #0d1117 } .figure, .sub { fill: #9da7b3 }
     .peer { fill: #57606a } .ours { fill: #4493f8 } .line { stroke: #e6edf3 }
@@ -62,8 +63,11 @@ func draw(all results) []byte {
 		one := float64(left) + barWidth/fullRatio
 		for i, r := range ranked {
 			kind := "peer"
-			if r.proxy == ours {
+			switch r.proxy {
+			case ours:
 				kind = "ours"
+			case relay:
+				kind = "relay"
 			}
 			at := y + i*barStep
 			long := min(r.ratio, fullRatio) / fullRatio * barWidth
@@ -84,7 +88,7 @@ func draw(all results) []byte {
 	out.WriteString(style)
 	fmt.Fprintf(&out, "<rect class=\"page\" width=\"%d\" height=\"%d\"/>\n", width, height)
 	fmt.Fprintf(&out, "<text class=\"head\" x=\"%d\" y=\"26\">What each proxy costs, × the best peer "+
-		"<tspan class=\"sub\" font-size=\"12\" font-weight=\"400\">(shorter is better; the line is the best peer; bars end at %.0f ×)</tspan></text>\n", margin, fullRatio)
+		"<tspan class=\"sub\" font-size=\"12\" font-weight=\"400\">(shorter is better; line: the best peer; bars end at %.0f ×; empty: a relay, no CONNECT)</tspan></text>\n", margin, fullRatio)
 	out.Write(body.Bytes())
 	out.WriteString("</svg>\n")
 	return out.Bytes()

@@ -4,20 +4,25 @@
 package main
 
 import (
-	"bufio"
 	"cmp"
 	"fmt"
 	"io"
 	"os"
 	"slices"
-	"strconv"
 	"strings"
 )
 
 // ours is the one the others are peers of.
 const ours = "sallyport"
 
-// workloads in the order of the report; what a cost is counted in.
+// relay is a relay of bytes, with no CONNECT: a mark of what is possible, and no
+// peer.
+const relay = "haproxy-tcp"
+
+func isPeer(proxy string) bool { return proxy != ours && proxy != relay }
+
+// workloads in the order of the report; what a cost is counted in. Those without
+// a column have a table of their own.
 var workloads = []struct{ name, column, title, unit string }{
 	{"originate-1k", "1 KiB, kept", "originate: 1 KiB, kept connections", "µs"},
 	{"originate-64k", "64 KiB, kept", "originate: 64 KiB, kept connections", "µs"},
@@ -26,118 +31,21 @@ var workloads = []struct{ name, column, title, unit string }{
 	{"originate-handshake", "resumed origin handshake", "originate: a resumed origin handshake each", "µs"},
 	{"originate-mtls", "full mutual handshake", "originate: a full mutual origin handshake each", "µs"},
 	{"originate-bulk", "bulk", "originate: bulk", "s/GB"},
+	{"originate-c10", "", "originate: 1 KiB at 2,000 a second, 10 clients", "µs"},
+	{"originate-c100", "", "originate: 1 KiB at 2,000 a second, 100 clients", "µs"},
+	{"originate-c1000", "", "originate: 1 KiB at 2,000 a second, 1,000 clients", "µs"},
+	{"originate-c10000", "", "originate: 1 KiB at 2,000 a second, 10,000 clients", "µs"},
+	{"originate-c10-closed", "", "originate: 1 KiB, 10 clients at once", "µs"},
+	{"originate-c100-closed", "", "originate: 1 KiB, 100 clients at once", "µs"},
+	{"originate-c1000-closed", "", "originate: 1 KiB, 1,000 clients at once", "µs"},
+	{"originate-c10000-closed", "", "originate: 1 KiB, 10,000 clients at once", "µs"},
 	{"tunnel-new-tls", "new, TLS inside", "tunnel: a new one each, TLS inside", "µs"},
 	{"tunnel-new", "new, plain inside", "tunnel: a new one each, plain inside", "µs"},
 	{"tunnel-1k", "1 KiB exchange", "tunnel: 1 KiB exchanges", "µs"},
 	{"tunnel-bulk", "bulk", "tunnel: bulk", "s/GB"},
+	{"tunnel-bulk-100", "", "tunnel: bulk, 100 of them", "s/GB"},
+	{"tunnel-bulk-100-user", "", "tunnel: bulk, 100 of them, by nobody", "s/GB"},
 	{"tunnel-idle", "idle, memory", "tunnel: idle, memory of each", "KiB"},
-}
-
-// A reading is the figures of one proxy in one round.
-type reading map[string]float64
-
-// results are readings by workload and proxy, in the order of the rounds; a round
-// that failed is nil.
-type results map[string]map[string][]reading
-
-// A row is one proxy in one workload: medians over the rounds, and the median
-// of its ratios to the best peer of the same rounds.
-type row struct {
-	proxy          string
-	cost, ratio    float64
-	low, high      float64 // of the ratios
-	rate, p50, p99 float64
-	rounds         int
-	errors         float64
-}
-
-// read takes lines of workload, round, proxy and figures.
-func read(r io.Reader) (results, error) {
-	all := make(results)
-	lines := bufio.NewScanner(r)
-	for lines.Scan() {
-		f := strings.Fields(lines.Text())
-		if len(f) < 3 {
-			continue
-		}
-		round, err := strconv.Atoi(f[1])
-		if err != nil {
-			return nil, fmt.Errorf("line %q: %w", lines.Text(), err)
-		}
-		figures := make(reading)
-		for _, pair := range f[3:] {
-			name, value, _ := strings.Cut(pair, "=")
-			if figures[name], err = strconv.ParseFloat(value, 64); err != nil {
-				return nil, fmt.Errorf("line %q: %w", lines.Text(), err)
-			}
-		}
-		if all[f[0]] == nil {
-			all[f[0]] = make(map[string][]reading)
-		}
-		runs := all[f[0]][f[2]]
-		for len(runs) < round {
-			runs = append(runs, nil)
-		}
-		if figures["cost"] > 0 {
-			runs[round-1] = figures
-		}
-		all[f[0]][f[2]] = runs
-	}
-	return all, lines.Err()
-}
-
-func figures(runs []reading, name string) (v []float64) {
-	for _, r := range runs {
-		if r != nil {
-			v = append(v, r[name])
-		}
-	}
-	return v
-}
-
-func median(v []float64) float64 {
-	if len(v) == 0 {
-		return 0
-	}
-	v = slices.Sorted(slices.Values(v))
-	return (v[(len(v)-1)/2] + v[len(v)/2]) / 2
-}
-
-// rows ranks the proxies of a workload, the cheapest first. The best peer is
-// the one with the lowest median; ours is compared and never the measure.
-func rows(of map[string][]reading) []row {
-	best := ""
-	for proxy, runs := range of {
-		if c := median(figures(runs, "cost")); proxy != ours && c > 0 && (best == "" || c < median(figures(of[best], "cost"))) {
-			best = proxy
-		}
-	}
-	var all []row
-	for proxy, runs := range of {
-		cost := figures(runs, "cost")
-		if len(cost) == 0 {
-			continue
-		}
-		r := row{
-			proxy: proxy, cost: median(cost), rounds: len(cost),
-			rate: median(figures(runs, "rate")), p50: median(figures(runs, "p50")), p99: median(figures(runs, "p99")),
-		}
-		for _, e := range figures(runs, "errors") {
-			r.errors += e
-		}
-		var ratios []float64
-		for i := range min(len(runs), len(of[best])) {
-			if a, b := runs[i], of[best][i]; a != nil && b != nil {
-				ratios = append(ratios, a["cost"]/b["cost"])
-			}
-		}
-		if len(ratios) > 0 {
-			r.ratio, r.low, r.high = median(ratios), slices.Min(ratios), slices.Max(ratios)
-		}
-		all = append(all, r)
-	}
-	slices.SortFunc(all, func(a, b row) int { return cmp.Compare(a.cost, b.cost) })
-	return all
 }
 
 // makeReport prints the tables of the results in file, and writes the plot.
@@ -151,14 +59,23 @@ func makeReport(file, plot string, w io.Writer) error {
 	if err != nil {
 		return err
 	}
-	for _, role := range []string{"originate", "tunnel"} {
-		matrix(w, all, role)
-	}
-	ownTable(w, all)
+	makeTables(w, all)
 	if plot == "" {
 		return nil
 	}
 	return os.WriteFile(plot, draw(all), 0o644)
+}
+
+func makeTables(w io.Writer, all results) {
+	for _, role := range []string{"originate", "tunnel"} {
+		matrix(w, all, role)
+	}
+	ownTable(w, all)
+	eachTable(w, all)
+	scaleTable(w, all, "")
+	scaleTable(w, all, "-closed")
+	userTable(w, all)
+	mixedTable(w, all)
 }
 
 // matrix prints what every proxy costs, with the ratio to the best peer.
@@ -169,7 +86,7 @@ func matrix(w io.Writer, all results, role string) {
 	columns := 0
 	for _, load := range workloads {
 		ranked := rows(all[load.name])
-		if len(ranked) == 0 || !strings.HasPrefix(load.name, role) {
+		if len(ranked) == 0 || load.column == "" || !strings.HasPrefix(load.name, role) {
 			continue
 		}
 		head, line = head+" "+load.column+", "+load.unit+" |", line+"---|"
@@ -178,17 +95,18 @@ func matrix(w io.Writer, all results, role string) {
 				proxies = append(proxies, r.proxy)
 			}
 			cells[r.proxy] += strings.Repeat(" – |", columns-strings.Count(cells[r.proxy], "|"))
-			cells[r.proxy] += fmt.Sprintf(" %s (%s)%s |", costText(r.cost, load.unit), ratioText(r.ratio), mistakes(r))
+			cells[r.proxy] += fmt.Sprintf(" %s (%s)%s |", costText(r.cost, load.unit), ratioText(r.ratio), mistakes(r.errors))
 		}
 		columns++
 	}
 	if columns == 0 {
 		return
 	}
+	slices.SortStableFunc(proxies, func(a, b string) int { return cmp.Compare(place(a), place(b)) })
 	fmt.Fprintf(w, "%s\n%s\n", head, line)
 	for _, proxy := range proxies {
 		cells[proxy] += strings.Repeat(" – |", columns-strings.Count(cells[proxy], "|"))
-		fmt.Fprintf(w, "| %s |%s\n", emphasis(proxy), cells[proxy])
+		fmt.Fprintf(w, "| %s |%s\n", nameText(proxy), cells[proxy])
 	}
 	fmt.Fprintln(w)
 }
@@ -199,7 +117,7 @@ func ownTable(w io.Writer, all results) {
 	for _, load := range workloads {
 		ranked := rows(all[load.name])
 		own := slices.IndexFunc(ranked, func(r row) bool { return r.proxy == ours })
-		best := slices.IndexFunc(ranked, func(r row) bool { return r.proxy != ours })
+		best := slices.IndexFunc(ranked, func(r row) bool { return isPeer(r.proxy) })
 		if own < 0 || best < 0 {
 			continue
 		}
@@ -209,9 +127,12 @@ func ownTable(w io.Writer, all results) {
 	}
 }
 
-func emphasis(proxy string) string {
-	if proxy == ours {
+func nameText(proxy string) string {
+	switch proxy {
+	case ours:
 		return "**" + proxy + "**"
+	case relay:
+		return proxy + ", no CONNECT"
 	}
 	return proxy
 }
@@ -250,9 +171,9 @@ func latency(r row) string {
 	return fmt.Sprintf("%.1f", r.p99)
 }
 
-func mistakes(r row) string {
-	if r.errors == 0 {
+func mistakes(n float64) string {
+	if n == 0 {
 		return ""
 	}
-	return fmt.Sprintf(", %.0f errors", r.errors)
+	return fmt.Sprintf(", %.0f errors", n)
 }

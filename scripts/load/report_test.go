@@ -30,11 +30,11 @@ func TestRatiosAreOfTheSameRound(t *testing.T) {
 	}
 	for _, r := range rows(all["originate-1k"]) {
 		want := map[string]row{
-			"nginx":     {cost: 50, ratio: 1, low: 1, high: 1, rounds: 3},
-			"sallyport": {cost: 60, ratio: 1.5, low: 0.5, high: 2, rounds: 3, errors: 3},
-			"squid":     {cost: 200, ratio: 4, low: 4, high: 4, rounds: 1},
+			"nginx":     {cost: 50, times: times{1, 1, 1}, rounds: 3},
+			"sallyport": {cost: 60, times: times{1.5, 0.5, 2}, rounds: 3, errors: 3},
+			"squid":     {cost: 200, times: times{4, 4, 4}, rounds: 1},
 		}[r.proxy]
-		if r.cost != want.cost || r.ratio != want.ratio || r.low != want.low || r.high != want.high || r.rounds != want.rounds || r.errors != want.errors {
+		if r.cost != want.cost || r.times != want.times || r.rounds != want.rounds || r.errors != want.errors {
 			t.Errorf("%s: %+v, want %+v", r.proxy, r, want)
 		}
 	}
