@@ -6,9 +6,11 @@
 package tunnel
 
 import (
+	"context"
 	"fmt"
 	"io"
 	"net"
+	"net/netip"
 	"os"
 	"os/exec"
 	"runtime"
@@ -25,16 +27,17 @@ import (
 var joiners = []struct {
 	name string
 	join func(client, origin net.Conn, done func())
+	dial func(ctx context.Context, to netip.AddrPort) (net.Conn, error)
 }{
-	{"tunnel", func(client, origin net.Conn, done func()) {
+	{name: "tunnel", join: func(client, origin net.Conn, done func()) {
 		(&Tunnel{Client: client, Origin: origin}).Start(func(Result, error) { done() })
-	}},
-	{"iocopy", func(client, origin net.Conn, done func()) {
+	}, dial: dialers[1].dial},
+	{name: "iocopy", join: func(client, origin net.Conn, done func()) {
 		go func() {
 			copyTwice(client, origin)
 			done()
 		}()
-	}},
+	}, dial: dialers[len(dialers)-1].dial},
 }
 
 func copyTwice(client, origin net.Conn) {
@@ -81,11 +84,14 @@ func generate(args []string) error {
 	if err != nil {
 		return err
 	}
-	origin, err := net.Dial("tcp", args[1])
+	n, err := strconv.Atoi(args[3])
 	if err != nil {
 		return err
 	}
-	n, err := strconv.Atoi(args[3])
+	if args[2] == "new" {
+		return newLoad(client, n)
+	}
+	origin, err := net.Dial("tcp", args[1])
 	if err != nil {
 		return err
 	}

@@ -61,6 +61,12 @@ func (d *Dialer) Dial(ctx context.Context, host string, port uint16, t *Times) (
 	return c.(*net.TCPConn), nil
 }
 
+// DialOrigin is Dial for the Origin of a Tunnel, which costs less that way. The
+// connection serves for everything else as well, but is no *net.TCPConn.
+func (d *Dialer) DialOrigin(ctx context.Context, host string, port uint16, t *Times) (net.Conn, error) {
+	return d.dial(ctx, "tcp", host, port, t, (*attempts).connectBare)
+}
+
 // DialContext is Dial for those who have a net.Dialer's method in its place:
 // network is tcp, tcp4 or tcp6 and addr a host and a port in decimal. The hooks
 // of an httptrace.ClientTrace in ctx are called.

@@ -4,7 +4,6 @@
 package tunnel
 
 import (
-	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -16,32 +15,31 @@ import (
 
 // TestSocketOptions: no multipath, no Nagle, keep-alive within two minutes.
 func TestSocketOptions(t *testing.T) {
-	near, err := (&Dialer{Permit: ban().permit}).DialContext(t.Context(), "tcp", "127.0.0.1:"+listen(t, "127.0.0.1"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer near.Close()
-	rc, err := near.(*net.TCPConn).SyscallConn()
-	if err != nil {
-		t.Fatal(err)
-	}
-	option := func(level, name int) (v int) {
-		rc.Control(func(fd uintptr) { v, err = unix.GetsockoptInt(int(fd), level, name) })
+	everyWay(t, func(t *testing.T, dial way) {
+		near, err := dial(&Dialer{Permit: ban().permit}, "127.0.0.1:"+listen(t, "127.0.0.1"))
 		if err != nil {
 			t.Fatal(err)
 		}
-		return v
-	}
-	if v := option(unix.SOL_SOCKET, unix.SO_PROTOCOL); v != unix.IPPROTO_TCP {
-		t.Errorf("protocol %d", v)
-	}
-	if option(unix.IPPROTO_TCP, unix.TCP_NODELAY) != 1 {
-		t.Error("Nagle is on")
-	}
-	idle, interval, count := option(unix.IPPROTO_TCP, unix.TCP_KEEPIDLE), option(unix.IPPROTO_TCP, unix.TCP_KEEPINTVL), option(unix.IPPROTO_TCP, unix.TCP_KEEPCNT)
-	if option(unix.SOL_SOCKET, unix.SO_KEEPALIVE) != 1 || idle+interval*count > 120 {
-		t.Errorf("keep-alive: %d s + %d * %d s", idle, interval, count)
-	}
+		defer near.Close()
+		rc := rawConn(near)
+		option := func(level, name int) (v int) {
+			rc.Control(func(fd uintptr) { v, err = unix.GetsockoptInt(int(fd), level, name) })
+			if err != nil {
+				t.Fatal(err)
+			}
+			return v
+		}
+		if v := option(unix.SOL_SOCKET, unix.SO_PROTOCOL); v != unix.IPPROTO_TCP {
+			t.Errorf("protocol %d", v)
+		}
+		if option(unix.IPPROTO_TCP, unix.TCP_NODELAY) != 1 {
+			t.Error("Nagle is on")
+		}
+		idle, interval, count := option(unix.IPPROTO_TCP, unix.TCP_KEEPIDLE), option(unix.IPPROTO_TCP, unix.TCP_KEEPINTVL), option(unix.IPPROTO_TCP, unix.TCP_KEEPCNT)
+		if option(unix.SOL_SOCKET, unix.SO_KEEPALIVE) != 1 || idle+interval*count > 120 {
+			t.Errorf("keep-alive: %d s + %d * %d s", idle, interval, count)
+		}
+	})
 }
 
 const searchEnv = "SALLYPORT_TEST_SEARCH"

@@ -54,18 +54,6 @@ func closedPort(t testing.TB, host string) string {
 	return port
 }
 
-// A permit notes what it was asked and refuses what lies in banned.
-// TestZeroDialerReachesNothing: it does not even look names up (law 3, law 4).
-// TestPermitSeesTheAddress: what is asked about is what connect(2) is given,
-// in the one form that prefixes match.
-// TestProhibited: a refused address is not connected to however it is
-// spelled, and the error says which and why.
-// TestUnspecified: net.Dial takes it for this machine, and shows it to
-// ControlContext as it is.
-// TestRebinding: a name server that changes its answer after the first has
-// nobody to tell.
-// TestMixedAnswers: refused addresses are passed over, and do not hide why
-// the others failed.
 // TestDial: host and port as they are, and what the two parts of a dial took.
 func TestDial(t *testing.T) {
 	dns := hosts(t, map[string][]string{"origin.example.": {"127.0.0.1"}})

@@ -171,7 +171,7 @@ func (p *pair) block(side int) {
 		return
 	}
 	p.watched[to] = true
-	if err := p.loop.watch(p, unix.EPOLL_CTL_MOD, to, readable|unix.EPOLLOUT); err != nil {
+	if err := p.watch(unix.EPOLL_CTL_MOD, to, readable|unix.EPOLLOUT); err != nil {
 		p.fail(words[to], fmt.Errorf("tunnel: %w", err))
 	}
 }

@@ -32,18 +32,32 @@ type fastLane struct {
 func (f *fastLane) canRead() bool  { return f.in != nil }
 func (f *fastLane) canWrite() bool { return f.out != nil }
 
-// open prepares the lane. Only *net.TCPConn itself will do: a type around one
-// may promote its SyscallConn and still keep bytes or count them.
+// open prepares the lane. Only *net.TCPConn itself and what is ours will do: a
+// type around one may promote its SyscallConn and still keep bytes or count
+// them.
 func (h *half) open() {
 	f := &h.fast
-	if c, ok := h.src.(*net.TCPConn); ok {
-		f.in, _ = c.SyscallConn()
+	if f.in = rawConn(h.src); f.in != nil {
 		f.onRead = h.onRead
 	}
-	if c, ok := h.dst.(*net.TCPConn); ok {
-		f.out, _ = c.SyscallConn()
+	if f.out = rawConn(h.dst); f.out != nil {
 		f.onWrite = h.onWrite
 	}
+}
+
+func rawConn(c net.Conn) syscall.RawConn {
+	var rc syscall.RawConn
+	var err error
+	switch c := c.(type) {
+	case *net.TCPConn:
+		rc, err = c.SyscallConn()
+	case *bare:
+		rc, err = c.SyscallConn()
+	}
+	if err != nil {
+		return nil
+	}
+	return rc
 }
 
 func (h *half) readFast() ([]byte, error) {

@@ -42,8 +42,12 @@ type loop struct {
 // closed and opened anew while an event is on its way means another tunnel.
 type slot struct {
 	pair  *pair
-	lives uint32 // how many pairs it has had
+	wait  chan<- struct{} // instead of a pair: who waits for a connection to be made
+	lives uint32          // how many it has had
 }
+
+// A ticket is a slot and which of its lives.
+type ticket struct{ slot, life uint32 }
 
 type event struct {
 	pair *pair
@@ -151,8 +155,15 @@ func (l *loop) meaning(n int) []event {
 	ready := l.ready[:0]
 	for i := range l.events[:n] {
 		e := &l.events[i]
-		if s := l.slots[uint32(e.Fd)>>1]; s.pair != nil && s.lives == uint32(e.Pad) {
+		switch s := l.slots[uint32(e.Fd)>>1]; {
+		case s.lives != uint32(e.Pad): // too late
+		case s.pair != nil:
 			ready = append(ready, event{s.pair, int(e.Fd & 1), e.Events})
+		case s.wait != nil:
+			select {
+			case s.wait <- struct{}{}:
+			default: // it knows
+			}
 		}
 	}
 	return ready
@@ -162,36 +173,60 @@ func (l *loop) meaning(n int) []event {
 func (l *loop) enter(p *pair) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	p.ticket = l.occupy(slot{pair: p})
+}
+
+// expect gives a slot to somebody who waits for one event.
+func (l *loop) expect(wait chan<- struct{}) ticket {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.occupy(slot{wait: wait})
+}
+
+// occupy is called with l.mu held.
+func (l *loop) occupy(by slot) ticket {
+	var i uint32
 	if n := len(l.free); n > 0 {
-		p.slot, l.free = l.free[n-1], l.free[:n-1]
+		i, l.free = l.free[n-1], l.free[:n-1]
 	} else {
-		p.slot = uint32(len(l.slots))
+		i = uint32(len(l.slots))
 		l.slots = append(l.slots, slot{})
 	}
-	s := &l.slots[p.slot]
-	s.pair = p
-	s.lives++
-	p.life = s.lives
+	by.lives = l.slots[i].lives + 1
+	l.slots[i] = by
+	return ticket{i, by.lives}
 }
 
 // leave takes slot and deadline from p.
 func (l *loop) leave(p *pair) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.slots[p.slot].pair = nil
-	l.free = append(l.free, p.slot)
+	l.empty(p.slot)
 	l.due.remove(p)
+}
+
+// vacate ends an expect.
+func (l *loop) vacate(t ticket) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.empty(t.slot)
+}
+
+// empty is called with l.mu held.
+func (l *loop) empty(i uint32) {
+	l.slots[i] = slot{lives: l.slots[i].lives}
+	l.free = append(l.free, i)
 }
 
 // readable is what is always waited for. The urgent mark (tcp(7)) stops a read
 // before everything is read.
 const readable = unix.EPOLLIN | unix.EPOLLRDHUP | unix.EPOLLPRI | unix.EPOLLET
 
-// watch sets what is waited for at one side of p.
-func (l *loop) watch(p *pair, op, side int, events uint32) error {
-	e := unix.EpollEvent{Events: events, Fd: int32(p.slot<<1 | uint32(side)), Pad: int32(p.life)}
+// watch sets what is waited for at fd, which is one side of what t stands for.
+func (l *loop) watch(op int, fd int32, t ticket, side int, events uint32) error {
+	e := unix.EpollEvent{Events: events, Fd: int32(t.slot<<1 | uint32(side)), Pad: int32(t.life)}
 	_, _, errno := syscall.RawSyscall6(unix.SYS_EPOLL_CTL, uintptr(l.epfd), uintptr(op),
-		uintptr(p.fd[side]), uintptr(unsafe.Pointer(&e)), 0, 0)
+		uintptr(fd), uintptr(unsafe.Pointer(&e)), 0, 0)
 	if errno != 0 {
 		return os.NewSyscallError("epoll_ctl", errno)
 	}

@@ -35,7 +35,8 @@ type pair struct {
 	flow [2]flow // out, in: the flow that reads side 0 (client), side 1 (origin)
 	fd   [2]int32
 
-	slot, life, place uint32 // of the loop
+	ticket
+	place uint32 // in the loop's dues
 
 	last     int64 // when a byte moved last
 	idle     int64
@@ -61,11 +62,16 @@ const (
 // startPair begins t on a loop, or returns nil and has changed nothing.
 func startPair(t *Tunnel, done func(Result, error)) Running {
 	c, ok := t.Client.(*net.TCPConn)
-	o, also := t.Origin.(*net.TCPConn)
-	if !ok || !also {
+	if !ok {
 		return nil
 	}
-	l := nextLoop()
+	var l *loop
+	switch o := t.Origin.(type) {
+	case *net.TCPConn:
+		l = nextLoop()
+	case *bare:
+		l = o.loop
+	}
 	if l == nil {
 		return nil
 	}
@@ -86,11 +92,9 @@ func startPair(t *Tunnel, done func(Result, error)) Running {
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if !p.enter(c, o) {
+	if !p.enter(c, t.Origin) {
 		return nil
 	}
-	c.Close() // the duplicates are what is left
-	o.Close()
 	at, _, _ := p.due()
 	l.arm(p, at)
 	switch {
@@ -112,30 +116,53 @@ func bounded(d, zero time.Duration) int64 {
 	return int64(min(d, 1<<61)) // 73 years
 }
 
-// enter duplicates the descriptors and puts them on the loop. p.mu is held.
-func (p *pair) enter(c, o *net.TCPConn) bool {
+// enter puts both descriptors on the loop. p.mu is held.
+func (p *pair) enter(client *net.TCPConn, origin net.Conn) bool {
 	var err error
-	if p.fd[clientSide], err = duplicate(c); err != nil {
+	if p.fd[clientSide], err = duplicate(client); err != nil {
 		return false
 	}
-	if p.fd[originSide], err = duplicate(o); err != nil {
-		unix.Close(int(p.fd[clientSide]))
+	bare, _ := origin.(*bare)
+	op := unix.EPOLL_CTL_ADD
+	if bare != nil {
+		bare.mu.Lock()
+		defer bare.mu.Unlock()
+		if p.fd[originSide] = bare.fd; bare.on {
+			op = unix.EPOLL_CTL_MOD
+		}
+	} else if p.fd[originSide], err = duplicate(origin.(*net.TCPConn)); err != nil {
+		closeSocket(p.fd[clientSide])
 		return false
 	}
 	p.loop.enter(p)
-	for side := range p.fd {
-		if p.loop.watch(p, unix.EPOLL_CTL_ADD, side, readable) != nil {
-			p.closed = true // in case there was an event of the first
-			p.loop.leave(p)
-			if side > 0 { // its file stays open
-				_ = p.loop.watch(p, unix.EPOLL_CTL_DEL, clientSide, 0)
-			}
-			unix.Close(int(p.fd[clientSide]))
-			unix.Close(int(p.fd[originSide]))
-			return false
+	if err = p.watch(unix.EPOLL_CTL_ADD, clientSide, readable); err == nil {
+		if err = p.watch(op, originSide, readable); err == nil {
+			p.own(client, origin)
+			return true
 		}
+		_ = p.watch(unix.EPOLL_CTL_DEL, clientSide, 0) // its file stays open
 	}
-	return true
+	p.closed = true // in case there was an event of the first
+	p.loop.leave(p)
+	closeSocket(p.fd[clientSide])
+	if bare == nil {
+		closeSocket(p.fd[originSide])
+	}
+	return false
+}
+
+// own leaves the descriptors to p alone.
+func (p *pair) own(client *net.TCPConn, origin net.Conn) {
+	client.Close() // the duplicate is what is left
+	if b, ok := origin.(*bare); ok {
+		b.fd = -1
+		return
+	}
+	origin.Close()
+}
+
+func (p *pair) watch(op, side int, events uint32) error {
+	return p.loop.watch(op, p.fd[side], p.ticket, side, events)
 }
 
 // duplicate returns a descriptor of c's own. It is non-blocking, whatever
@@ -202,7 +229,7 @@ func (p *pair) enqueue(more bool) {
 func (p *pair) turn() {
 	if p.advance() {
 		p.watched[clientSide] = true
-		if err := p.loop.watch(p, unix.EPOLL_CTL_MOD, clientSide, readable|unix.EPOLLOUT); err != nil {
+		if err := p.watch(unix.EPOLL_CTL_MOD, clientSide, readable|unix.EPOLLOUT); err != nil {
 			p.fail(ReasonClient, fmt.Errorf("tunnel: %w", err))
 		}
 	}
