@@ -52,10 +52,11 @@ func eachTable(w io.Writer, all results) {
 	for _, load := range workloads {
 		loads = append(loads, load.name)
 	}
-	others := slices.DeleteFunc(names(all, loads...), func(s string) bool { return s == ours })
-	if len(others) == 0 {
+	others := names(all, loads...)
+	if len(others) < 2 || others[0] != ours {
 		return
 	}
+	others = others[1:]
 	cells := []string{ours + " ×"}
 	for _, proxy := range others {
 		cells = append(cells, nameText(proxy))
