@@ -6,8 +6,6 @@ package tunnel
 import (
 	"context"
 	"fmt"
-
-	"golang.org/x/sys/unix"
 )
 
 // The ends of a pair: what brings them about and what they do. See passage.go
@@ -94,9 +92,9 @@ func (p *pair) closeSide(side int, cut bool) {
 		return
 	}
 	if cut { // see reset
-		_ = unix.SetsockoptLinger(int(p.fd[side]), unix.SOL_SOCKET, unix.SO_LINGER, &unix.Linger{Onoff: 1})
+		_ = linger0(int(p.fd[side]))
 	}
-	unix.Close(int(p.fd[side]))
+	closeSocket(p.fd[side])
 	p.fd[side] = -1
 }
 

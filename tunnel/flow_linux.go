@@ -209,8 +209,12 @@ func (p *pair) ended(side int) {
 func (p *pair) finish(side int) {
 	f := &p.flow[side]
 	f.shut = true
-	switch err := unix.Shutdown(int(p.fd[1-side]), unix.SHUT_WR); err {
-	case nil, unix.ENOTCONN: // it was reset meanwhile, which the other direction reads
+	if p.flow[1-side].state == over { // the close that comes now says it as well
+		p.halfOver(f, over)
+		return
+	}
+	switch err := shutdown(p.fd[1-side]); err {
+	case 0, unix.ENOTCONN: // it was reset meanwhile, which the other direction reads
 		p.halfOver(f, over)
 	default:
 		to := words[1-side]
@@ -249,4 +253,10 @@ func transmit(fd int32, b []byte) (int, syscall.Errno) {
 			uintptr(unsafe.Pointer(&b[0])), uintptr(len(b)), unix.MSG_DONTWAIT|unix.MSG_NOSIGNAL, 0, 0)
 		return n, errno
 	})
+}
+
+// shutdown is shutdown(2) for writing. Raw: see splice.
+func shutdown(fd int32) syscall.Errno {
+	_, _, errno := syscall.RawSyscall(unix.SYS_SHUTDOWN, uintptr(fd), unix.SHUT_WR, 0)
+	return errno
 }

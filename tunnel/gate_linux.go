@@ -7,8 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-
-	"golang.org/x/sys/unix"
 )
 
 // A gate is the part of a pair that Check has not agreed to. See
@@ -118,7 +116,7 @@ func (p *pair) refuse(refusal, unread error) {
 		// One record: alert, fatal. An error changes nothing: it is the end.
 		_, _ = transmit(p.fd[clientSide], []byte{21, 3, 3, 0, 2, 2, alert})
 	}
-	if unix.Shutdown(int(p.fd[clientSide]), unix.SHUT_WR) != nil {
+	if shutdown(p.fd[clientSide]) != 0 {
 		p.close(false)
 		return
 	}
