@@ -4,17 +4,12 @@
 package gateway
 
 import (
-	"context"
 	"errors"
 	"fmt"
-	"io"
-	"net"
 	"net/http"
-	"net/netip"
 	"runtime/debug"
 	"slices"
 	"strings"
-	"time"
 
 	"sallyport/policy"
 	"sallyport/tunnel"
@@ -35,75 +30,48 @@ func (p *passage) connect() {
 
 // established is the whole answer to an accepted CONNECT: no field of ours
 // makes sense to the client beyond it (RFC 9110 §9.3.6 forbids framing ones).
-const established = "HTTP/1.1 200 Connection established\r\n\r\n"
+var established = []byte("HTTP/1.1 200 Connection established\r\n\r\n")
 
 // tunnel dials first and says 200 after, so that what the client learns is
-// true. Then the connection is taken from net/http: neither its buffers nor
-// this handler are kept while the tunnel lives.
+// true. Then the connection is given away: nothing of the request, its buffers
+// or its goroutine is kept while the tunnel lives.
 func (p *passage) tunnel() {
-	addr := p.target.hostPort(p.decision.Port)
-	origin, err := dialLeg(p.r.Context(), p.s.dialer(p.decision), "tcp", addr)
+	origin, err := p.s.dial(p.client.context(), p.decision, p.target.host.String(), p.decision.Port)
 	if err != nil {
-		if p.r.Context().Err() != nil {
-			err = context.Cause(p.r.Context())
+		if cause := p.cause(); cause != nil {
+			err = cause
 		}
 		p.refuse(err)
 		return
 	}
-	p.rec.Origin = OriginLeg{Addr: addrPort(origin), DNS: origin.dns, Connect: origin.connect}
+	p.rec.Origin = origin.record(false)
 	live, err := p.enter()
 	if err != nil {
 		origin.Close()
 		p.refuse(err)
 		return
 	}
-	client, early, err := p.takeOver()
+	p.rec.Status = http.StatusOK
+	client, early, err := p.client.takeOver(established)
 	if err != nil {
 		p.s.tunnels.closed(live)
 		origin.Close()
-		p.refuse(err)
+		p.rec.fail(tunnelError(err, tunnel.ReasonClient, p.decision.Rule.Name))
+		p.client.abort()
 		return
 	}
-	p.rec.Status = http.StatusOK
 	p.passed = true
-	p.w, p.r, p.conn, p.up = nil, nil, nil, nil
-	// The answers to requests before this one may fill what the client does not read.
-	_ = client.SetWriteDeadline(time.Now().Add(p.s.Limits.stall()))
-	if _, err := io.WriteString(client, established); err != nil {
-		client.Close()
-		origin.Close()
-		p.s.tunnelEnded(live, tunnel.Result{Reason: tunnel.ReasonClient}, err)
-		return
-	}
-	_ = client.SetWriteDeadline(time.Time{})
-	s := p.s // neither the request nor the passage outlives the handler
+	s, o := p.s, p.decision.Rule.Tunnel // the passage does not outlive its request
 	s.tunnels.start(live, &tunnel.Tunnel{
 		Client:      client,
 		Origin:      origin.Conn,
 		Early:       early,
 		Check:       live.checkHello,
-		ClientFirst: !p.decision.Rule.Tunnel.OptionalTLS,
-		Idle:        or(p.decision.Rule.Tunnel.Idle, s.Limits.tunnel()),
-		MaxDuration: p.decision.Rule.Tunnel.MaxDuration,
-		MaxBytes:    p.decision.Rule.Tunnel.MaxBytes,
+		ClientFirst: !o.OptionalTLS,
+		Idle:        or(o.Idle, s.Limits.tunnel()),
+		MaxDuration: o.MaxDuration,
+		MaxBytes:    o.MaxBytes,
 	}, func(res tunnel.Result, err error) { s.tunnelEnded(live, res, err) })
-}
-
-// takeOver gets the client's connection and the bytes that were read from it
-// already, in their order: net/http's buffer first, then strictConn's.
-func (p *passage) takeOver() (net.Conn, []byte, error) {
-	conn, rw, err := http.NewResponseController(p.w).Hijack()
-	if err != nil {
-		return nil, nil, fmt.Errorf("taking over the client's connection: %w", err)
-	}
-	_ = conn.SetDeadline(time.Time{})
-	early, _ := rw.Reader.Peek(rw.Reader.Buffered())
-	early = slices.Clone(early)
-	if sc, ok := conn.(*strictConn); ok {
-		raw, rest := sc.surrender()
-		return raw, append(early, rest...), nil
-	}
-	return conn, early, nil
 }
 
 // tunnelEnded hands over the record of a tunnel.
@@ -178,12 +146,4 @@ func tunnelError(err error, why tunnel.Reason, rule string) *Error {
 		e.Outcome = Gone
 	}
 	return e
-}
-
-func addrPort(c net.Conn) netip.AddrPort {
-	a, err := netip.ParseAddrPort(c.RemoteAddr().String())
-	if err != nil {
-		return netip.AddrPort{}
-	}
-	return netip.AddrPortFrom(a.Addr().Unmap(), a.Port())
 }

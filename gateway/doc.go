@@ -7,19 +7,35 @@
 //
 // The way of a request, file by file:
 //
-//	strict.go    only unambiguous HTTP/1.1 reaches net/http
 //	server.go    the server: listeners, generations, the end
+//	conn.go      a client's connection as the engine serves it
 //	passage.go   one passage per request: decided here, one record each
-//	handover.go  how a connection is given up or given on
 //	target.go    which origin is asked for
 //	connect.go   WHERE A CONNECT IS DECIDED and tunnelled
 //	tunnels.go   the open tunnels: judged again, drained, cut
-//	forward.go   a plain request goes to its origin
-//	upload.go    the client's body on its way to the origin
+//	forward.go   a plain request goes to its origin, and the answer back
 //	rewrite.go   what of a message's head goes on to the next hop
-//	origin.go    pooled connections to origins
-//	upgrade.go   WebSocket and other upgrades
+//	upload.go    the client's body on its way to the origin
+//	leg.go       connections to origins: where to, dialled, verified
+//	upgrade.go   WebSocket
 //	errors.go    what went wrong becomes a status and a cause
 //	refuse.go    which becomes an answer
 //	record.go    what is told about a passage
+//
+// All of that is the same whoever speaks HTTP on either side. The engine does
+// for HTTP/1.1 (h1 is its grammar, wire its sockets):
+//
+//	conns.go     all client connections: looked after, drained, cut
+//	reply.go     what a client is answered
+//	exchange.go  a request to its origin, and the head of the answer
+//	uploading.go the body behind the request, while the answer may come
+//	hop.go       a connection to an origin and what comes on it
+//	pool.go      those that wait for their next request
+//
+// And net/http does for HTTP/2, and for all when the engine is switched off:
+//
+//	strict.go    only unambiguous HTTP/1.1 reaches it
+//	handover.go  how a connection is given up or given on
+//	standard.go  a request that came by its server
+//	transport.go a request that goes by its transport
 package gateway

@@ -90,7 +90,11 @@ func malformed(f *h1.Error) *Error {
 }
 
 func badTarget(err error) *Error {
-	return &Error{Status: http.StatusBadRequest, Cause: "http_request_error", Msg: err.Error(), Outcome: Invalid}
+	e := &Error{Status: http.StatusBadRequest, Cause: "http_request_error", Msg: err.Error(), Outcome: Invalid}
+	if err != errNotProxy { // whoever wrote that may have meant another message, too
+		e.Msg, e.NoReuse = "malformed request: "+e.Msg, true
+	}
+	return e
 }
 
 // A stage is the part of reaching an origin that an error stopped.

@@ -4,302 +4,248 @@
 package gateway
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
-	"net/http/httptrace"
-	"net/textproto"
 	"net/url"
-	"strconv"
 	"strings"
-	"sync"
 	"time"
 
+	"sallyport/gateway/h1"
 	"sallyport/policy"
 )
 
 // forward sends an allowed plain request to its origin, over verified TLS
 // (originate) or as it came (relay), and the answer back.
 func (p *passage) forward() {
-	upgrade := upgradeOf(p.r)
-	transport, err := p.transport(upgrade != "")
+	out, err := p.outgoing()
 	if err != nil {
 		p.refuse(err)
 		return
 	}
-	up := p.up
-	out, err := p.outgoing(upgrade)
-	if err != nil {
-		p.refuse(err)
-		return
-	}
-	interim := &interim{p: p, old: !p.r.ProtoAtLeast(1, 1)}
-	ctx := p.traced(p.r.Context(), &httptrace.ClientTrace{Got1xxResponse: interim.pass})
-	// net/http retries on a fresh connection only what had not been sent, or
-	// is idempotent and without a body (RFC 9110 §9.2.2); a body is never
-	// sent twice because no GetBody is set.
-	res, err := transport.RoundTrip(out.WithContext(ctx))
-	interim.end()
-	p.rec.Sent = up.sent()
+	a, err := p.exchange(out)
+	p.rec.Sent = p.up.sent()
 	if err != nil {
 		p.refuse(p.broken(err))
 		return
 	}
+	defer a.body.close()
 	p.rec.FirstByte = time.Since(p.rec.Time)
-	if err := up.failed(); err != nil {
+	if err := p.up.failed(); err != nil {
 		// An origin may answer the stump of a request whose body turned out to
-		// be malformed, as fast as net/http hangs up on it.
-		res.Body.Close()
+		// be malformed, as fast as it is hung up on.
 		p.refuse(err)
 		return
 	}
-	switch {
-	case res.StatusCode == http.StatusSwitchingProtocols:
-		p.switchProtocols(res, upgrade)
-		return
-	case res.StatusCode < 200: // 042 is three digits, too
-		res.Body.Close()
-		p.refuse(p.broken(fmt.Errorf("status %03d", res.StatusCode)))
+	if a.status == http.StatusSwitchingProtocols {
+		p.switchProtocols(a, out.upgrade)
 		return
 	}
-	p.answer(res)
+	p.answer(a)
+}
+
+// An outgoing is a request as the origin gets it.
+type outgoing struct {
+	secure  bool
+	host    string // and port: where it goes, which is the decision's
+	port    uint16
+	target  [2]string // path and query
+	fields  h1.Fields
+	length  int64 // of the body; -1: in chunks
+	upgrade bool  // asks to change to WebSocket
 }
 
 // outgoing makes the request for the origin: the target's authority is its
 // Host whatever the client's Host said (RFC 9112 §3.2.2), and what belongs to
 // the client's hop stays behind.
-func (p *passage) outgoing(upgrade string) (*http.Request, error) {
-	t, d := p.target, p.decision
-	scheme := "http"
-	if d.Mode == policy.Originate {
-		scheme = "https"
-	} else if t.scheme == "https" {
-		return nil, errCleartext // the policy never decides so; law 1 is checked where it counts
+func (p *passage) outgoing() (*outgoing, error) {
+	t, d, in := p.target, p.decision, p.req
+	o := &p.out
+	*o = outgoing{
+		secure: d.Mode == policy.Originate, host: t.host.String(), port: d.Port,
+		length: in.Length, upgrade: in.WebSocket,
 	}
-	h := nextHop(p.r.Header)
-	via(h, p.r.ProtoMajor, p.r.ProtoMinor)
-	if hasToken(p.r.Header, "Te", "trailers") {
-		h.Set("Te", "trailers")
+	scheme := "https"
+	if !o.secure {
+		if scheme = "http"; t.scheme == "https" {
+			return nil, errCleartext // the policy never decides so; law 1 is checked where it counts
+		}
 	}
-	if !p.r.ProtoAtLeast(1, 1) {
-		h.Del("Expect") // RFC 9110 §10.1.1
-	}
-	if _, ok := h["User-Agent"]; !ok {
-		h.Set("User-Agent", "") // keeps net/http from adding its own
-	}
-	if upgrade != "" {
-		h.Set("Connection", "Upgrade")
-		h.Set("Upgrade", upgrade)
-	}
-	if err := maxForwards(p.r.Method, h); err != nil {
+	var err error
+	if o.target, err = t.onTheWire(d); err != nil {
 		return nil, err
 	}
-	u, err := t.originURL(scheme, d)
-	if err != nil {
-		return nil, err
+	f := passOn(p.fields[:0], in.Fields)
+	p.authority = t.appendAuthority(p.authority[:0], scheme, d.Port)
+	if f.Get(h1.Host) == nil { // HTTP/1.0
+		f = append(f, h1.Field{})
+		copy(f[1:], f)
+		f[0] = h1.Field{Name: hostName, ID: h1.Host}
 	}
-	out := &http.Request{
-		Method:        p.r.Method,
-		URL:           u,
-		Host:          t.authority(scheme, d.Port),
-		ProtoMajor:    1, // without it net/http does not wait for a 100
-		ProtoMinor:    1,
-		Header:        h,
-		ContentLength: p.r.ContentLength,
-		Body:          http.NoBody,
+	f = set(f, h1.Host, "Host", p.authority)
+	if !in.Expect {
+		f = without(f, h1.Expect)
 	}
-	if p.r.ContentLength != 0 {
-		out.Body = p.up
+	if p.method == http.MethodOptions {
+		if n, limited, _ := hopsLeft(f); limited {
+			f = set(f, h1.MaxForwards, "Max-Forwards", decimal(int64(n-1)))
+		}
 	}
-	// To keep the connection of an origin that refused without a 100, net/http
-	// would send it the body all the same, and so ask the client for it.
-	out.Close = h.Get("Expect") != ""
-	if p.r.ContentLength < 0 {
-		out.Trailer = p.up.trailers(p.r)
+	if in.Fields.HasToken(h1.TE, "trailers") {
+		f = append(f, teTrailers)
 	}
-	return out, nil
+	if in.Chunked {
+		f = announce(f, in.Fields)
+	}
+	f = via(f, protocolOf(in.Minor))
+	p.fields, o.fields = f, f
+	return o, nil
 }
 
-// originURL carries path and query byte for byte as the client wrote them,
+var (
+	hostName   = []byte("Host")
+	teTrailers = field("TE", "trailers")
+)
+
+// onTheWire carries path and query byte for byte as the client wrote them,
 // unless a rule has looked at the path: then what was looked at is what goes.
-func (t target) originURL(scheme string, d policy.Decision) (*url.URL, error) {
-	u := &url.URL{Scheme: scheme, Host: t.hostPort(d.Port)}
+func (t target) onTheWire(d policy.Decision) ([2]string, error) {
 	path := t.path
 	if d.Path != "" {
 		path = d.Path
 	}
-	if strings.HasPrefix(path, "//") { // url.URL would take it for an authority
-		u.RawPath = path
+	if strings.HasPrefix(path, "//") { // some read that as an authority, and net/http cannot write it in any other way
+		u := url.URL{RawPath: path}
 		u.Path, _ = url.PathUnescape(path)
-	} else {
-		u.Opaque = path
+		if u.EscapedPath() != path {
+			return [2]string{}, badTarget(errors.New("the path begins with // and has characters that no URL has, so that it cannot be passed on as it is"))
+		}
 	}
-	u.RawQuery = strings.TrimPrefix(t.query, "?")
-	u.ForceQuery = t.query == "?"
-	if u.RequestURI() != path+t.query {
-		return nil, badTarget(errors.New("the path begins with // and has characters that no URL has, so that it cannot be passed on as it is"))
-	}
-	return u, nil
+	return [2]string{path, t.query}, nil
 }
 
-// maxForwards refuses TRACE, which would show the client what the gateway adds
-// to its requests, and stops OPTIONS that asks to be stopped (RFC 9110 §7.6.2).
-func maxForwards(method string, h http.Header) error {
-	if method == http.MethodTrace {
-		return &Error{Status: http.StatusMethodNotAllowed, Cause: "http_request_denied", Outcome: Denied, Msg: "TRACE is not passed on"}
+// announce passes on which trailers will come (RFC 9110 §6.6.2).
+func announce(f, in h1.Fields) h1.Fields {
+	for i := range in {
+		if in[i].ID == h1.Trailer {
+			f = append(f, in[i])
+		}
 	}
-	v := h.Get("Max-Forwards")
-	if method != http.MethodOptions || v == "" {
-		return nil
-	}
-	n, err := strconv.ParseUint(v, 10, 31)
-	if err != nil {
-		return &Error{Status: http.StatusBadRequest, Cause: "http_request_error", Outcome: Invalid, Msg: "Max-Forwards is not a number"}
-	}
-	if n == 0 {
-		return &Error{Status: http.StatusOK, Cause: "proxy_internal_response", Outcome: Done, Msg: "Max-Forwards ended here"}
-	}
-	h.Set("Max-Forwards", strconv.FormatUint(n-1, 10))
-	return nil
+	return f
 }
 
-// broken finds out why an exchange broke off with err. What happened to the
-// client comes first, whatever the origin's leg made of it: net/http cancels a
-// request when its client leaves or its body cannot be read.
-func (p *passage) broken(err error) error {
-	cause := context.Cause(p.r.Context())
-	if bodyErr := p.up.failed(); bodyErr != nil && !errors.Is(cause, errDrained) {
-		return bodyErr
-	}
-	if cause != nil {
-		return cause
-	}
-	var l *legError
-	if !errors.As(err, &l) {
-		err = &legError{stage: stageExchange, addr: p.target.hostPort(p.decision.Port), err: err}
-	}
-	return err
+// An answer is what an origin said, whoever spoke with it.
+type answer struct {
+	status  int
+	reason  []byte
+	version protocol
+	fields  h1.Fields
+	length  int64 // of the body; -1: not known
+	none    bool  // no body follows, whatever the fields say of one
+	body    answerBody
+}
+
+// An answerBody is the body of an answer.
+type answerBody interface {
+	// next returns what has come of it, nothing when that has to be waited for,
+	// and io.EOF at the end. The bytes are valid until the next call.
+	next() ([]byte, error)
+
+	// wait waits until there is a next.
+	wait() error
+
+	// trailers are the fields behind a body that has ended.
+	trailers() h1.Fields
+
+	// close gives the origin's connection back, or up where the body has not ended.
+	close()
+
+	// upgraded is the origin's connection behind a 101; nil: there is none.
+	upgraded() net.Conn
 }
 
 // answer passes the origin's answer on.
-func (p *passage) answer(res *http.Response) {
-	defer res.Body.Close()
-	h := p.w.Header()
-	passOn(h, res.Header)
-	via(h, res.ProtoMajor, res.ProtoMinor)
-	if _, ok := h["Content-Type"]; !ok {
-		h["Content-Type"] = nil // keeps net/http from guessing one
+func (p *passage) answer(a *answer) {
+	f := passOn(p.fields[:0], a.fields)
+	announced := announce(f, a.fields)
+	if len(announced) > len(f) && !a.none && p.req.Minor == 1 && p.req.Fields.HasToken(h1.TE, "trailers") {
+		a.length = -1 // HTTP/2 has trailers behind a known length, HTTP/1.1 only behind chunks
 	}
-	for name := range res.Trailer {
-		h.Add("Trailer", name)
+	if a.length < 0 || a.status == http.StatusNoContent {
+		f = without(f, h1.ContentLength)
+		if p.req.Minor == 1 && !a.none {
+			f = announce(f, a.fields)
+		}
 	}
-	announced := len(res.Trailer)
-	if announced > 0 && p.r.Method != http.MethodHead && p.r.ProtoAtLeast(1, 1) && hasToken(p.r.Header, "Te", "trailers") {
-		h.Del("Content-Length") // HTTP/2 has trailers behind a known length, HTTP/1.1 only behind chunks
+	f = via(f, a.version)
+	p.fields = f
+	p.rec.Status = a.status
+	err := p.client.begin(&reply{
+		status: a.status, reason: a.reason, fields: f, length: a.length, none: a.none, close: !p.reusable(),
+	})
+	if err == nil {
+		err = p.copyBody(a)
 	}
-	if !p.reusable() {
-		h.Set("Connection", "close")
+	if err == nil {
+		err = gone(p.client.finish(passOn(p.fields[:0], a.body.trailers())))
 	}
-	p.rec.Status = res.StatusCode
-	p.mayTake()
-	p.w.WriteHeader(res.StatusCode)
-	err := p.copyBody(res)
 	p.rec.Sent = p.up.sent()
 	if err != nil {
-		p.abort(err)
+		p.abort(p.broken(err))
+		return
 	}
 	p.rec.Outcome = Done
-	for name, values := range nextHop(res.Trailer) {
-		if len(res.Trailer) != announced {
-			name = http.TrailerPrefix + name // came without having been announced
-		}
-		h[name] = values
-	}
 }
 
-// copyBody moves the body as it comes: what was read is flushed at once, so
-// that event streams and long polls live, and nothing more is read before the
-// client has taken it.
-func (p *passage) copyBody(res *http.Response) error {
-	rc := http.NewResponseController(p.w)
-	if res.ContentLength < 0 || res.ContentLength > onePiece {
-		_ = rc.Flush() // the head must not wait for the body
-	}
-	buf := buffers.Get().(*[]byte)
-	defer buffers.Put(buf)
-	stall, armed := p.s.Limits.stall(), time.Now() // mayTake has set the first deadline
-	for {
-		n, err := res.Body.Read(*buf)
-		if n > 0 {
-			if now := time.Now(); now.Sub(armed) > stall/64 { // for every piece of a large body it would cost more than it says
-				_ = rc.SetWriteDeadline(now.Add(stall))
-				armed = now
-			}
-			m, writeErr := p.w.Write((*buf)[:n])
-			p.rec.Received += int64(m)
-			if writeErr == nil {
-				writeErr = rc.Flush()
-			}
-			if writeErr != nil {
-				return p.broken(&Error{Cause: "connection_write_timeout", Outcome: Gone, Err: fmt.Errorf("writing to the client: %w", writeErr)})
-			}
-		}
-		if err == io.EOF {
-			return nil
-		}
-		if err != nil {
-			return p.broken(&Error{Cause: "http_response_incomplete", Outcome: Failed, Err: fmt.Errorf("reading the answer's body: %w", err)})
-		}
-	}
-}
-
-// onePiece is how large an answer may be that is expected to come as one, head
-// and body: both leave in one write then. A timer that lets go of a head whose
-// body is late after all wakes an idle machine for every request, which costs
-// more than the write.
-const onePiece = 16 << 10
-
-var buffers = sync.Pool{New: func() any { b := make([]byte, 64<<10); return &b }}
-
-// abort ends an answer that cannot be completed so that the client notices:
-// by a reset, because a mere end could look like the body's (RFC 9112 §8).
-func (p *passage) abort(err error) {
-	p.fail(p.s.asError(err, p.target.host.String()))
-	if p.conn != nil {
-		p.conn.abort()
-	}
-	panic(http.ErrAbortHandler)
-}
-
-// interim passes 1xx answers on (RFC 9110 §15.2), but not 100: net/http sends
-// that itself as soon as the body is wanted, which is when the origin's came.
-type interim struct {
-	mu    sync.Mutex
-	p     *passage
-	old   bool // an HTTP/1.0 client, which must not get any
-	ended bool // net/http may still call when the final answer has begun
-}
-
-func (i *interim) pass(code int, h textproto.MIMEHeader) error {
-	i.mu.Lock()
-	defer i.mu.Unlock()
-	if i.ended || i.old || code == http.StatusContinue {
+// copyBody moves the body as it comes: what has come is sent before more is
+// waited for, so that event streams and long polls live, and nothing more is
+// read before the client has taken it.
+func (p *passage) copyBody(a *answer) error {
+	if a.none {
 		return nil
 	}
-	to := i.p.w.Header()
-	for name, values := range nextHop(http.Header(h)) {
-		to[name] = values
+	for {
+		data, err := a.body.next()
+		switch {
+		case err == io.EOF:
+			return nil
+		case err != nil:
+			return incomplete(err)
+		case len(data) > 0:
+			if err := p.client.write(data); err != nil {
+				return gone(err)
+			}
+			p.rec.Received += int64(len(data))
+			continue
+		}
+		if err := p.client.flush(); err != nil {
+			return gone(err)
+		}
+		p.client.stream()
+		if err := a.body.wait(); err != nil {
+			return incomplete(err)
+		}
 	}
-	i.p.mayTake()
-	i.p.w.WriteHeader(code)
-	clear(to)
-	return nil
 }
 
-func (i *interim) end() {
-	i.mu.Lock()
-	i.ended = true
-	i.mu.Unlock()
+func incomplete(err error) error {
+	return &Error{Cause: "http_response_incomplete", Outcome: Failed, Err: fmt.Errorf("reading the answer's body: %w", err)}
+}
+
+func gone(err error) error {
+	if err == nil {
+		return nil
+	}
+	return &Error{Cause: "connection_write_timeout", Outcome: Gone, Err: fmt.Errorf("writing to the client: %w", err)}
+}
+
+// interim passes a 1xx answer on (RFC 9110 §15.2), but not 100, which is made
+// here when the body is wanted, and not to HTTP/1.0, which does not know any.
+func (p *passage) interim(status int, fields h1.Fields) error {
+	if status == http.StatusContinue || p.req.Minor == 0 {
+		return nil
+	}
+	return gone(p.client.interim(status, without(passOn(p.fields[:0], fields), h1.ContentLength)))
 }

@@ -4,77 +4,115 @@
 package gateway
 
 import (
-	"crypto/rand"
+	"context"
+	"crypto/tls"
+	"errors"
 	"fmt"
-	"net"
+	"math/rand/v2"
 	"net/http"
 	"net/netip"
 	"runtime/debug"
-	"strings"
+	"strconv"
 	"time"
 
+	"sallyport/gateway/h1"
 	"sallyport/policy"
 )
 
-// ServeHTTP implements http.Handler: one request, one passage, one record.
-func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	s.passages.Add(1)
-	defer s.passages.Done()
-	p := s.open(w, r)
+// A passage is one request on its way through the gateway.
+type passage struct {
+	s         *Server
+	gen       *Generation
+	client    client
+	req       *h1.Request
+	method    string
+	target    target
+	query     policy.Query
+	decision  policy.Decision
+	rec       *Record
+	up        *upload
+	out       outgoing
+	fields    h1.Fields // of a message for the next hop
+	authority []byte    // the origin's Host
+	begun     bool      // the final answer
+	passed    bool      // the record belongs to a tunnel now, which must not touch this
+}
+
+// A Request is what Identify may look at to find out who sent it.
+type Request struct {
+	From   netip.AddrPort
+	TLS    *tls.ConnectionState // nil: plain
+	Fields h1.Fields            // not to be kept
+}
+
+// pass is the whole way of a request: one passage, one record. fault, when not
+// nil, says why the request could not be read.
+func (p *passage) pass(fault *h1.Error) {
+	p.s.passages.Add(1)
+	defer p.s.passages.Done()
 	defer p.end()
-	p.up = p.upload()
+	p.up = p.client.upload()
 	defer p.up.stop()
-	if err := p.decide(); err != nil {
+	if err := p.decide(fault); err != nil {
 		p.refuse(err)
 		return
 	}
-	if r.Method == http.MethodConnect {
+	if p.method == http.MethodConnect {
 		p.connect()
 	} else {
 		p.forward()
 	}
 }
 
-// A passage is one request on its way through the gateway.
-type passage struct {
-	s        *Server
-	gen      *Generation
-	conn     *strictConn // nil in tests that bring no connection
-	w        http.ResponseWriter
-	r        *http.Request
-	target   target
-	query    policy.Query
-	decision policy.Decision
-	rec      *Record
-	up       *upload
-	wire     net.Conn // the connection the request went out on
-	passed   bool     // the record belongs to a tunnel now, which must not touch this
+// open fills p for a request.
+func (p *passage) open(s *Server, c client, req *h1.Request, from Request) {
+	*p = passage{s: s, gen: s.generation(), client: c, req: req, fields: p.fields[:0], authority: p.authority[:0]}
+	p.method = methodName(req.Method)
+	p.rec = &Record{
+		Time: time.Now(), ID: newID(), Client: from.From, ClientTLS: from.TLS,
+		Method: p.method, Proto: "HTTP/1.1",
+	}
+	if req.Minor == 0 {
+		p.rec.Proto = "HTTP/1.0"
+	}
 }
 
-func (s *Server) open(w http.ResponseWriter, r *http.Request) *passage {
-	p := &passage{
-		s: s, w: w, r: r,
-		gen:  s.generation(),
-		conn: strictOf(r.Context()),
-		rec: &Record{
-			Time: time.Now(), ID: strings.ToLower(rand.Text()[:16]),
-			Method: r.Method, Proto: r.Proto, ClientTLS: r.TLS,
-		},
+// methodName is string without making one for the usual methods.
+func methodName(b []byte) string {
+	switch string(b) {
+	case http.MethodGet:
+		return http.MethodGet
+	case http.MethodPost:
+		return http.MethodPost
+	case http.MethodConnect:
+		return http.MethodConnect
+	case http.MethodHead:
+		return http.MethodHead
 	}
-	if a, err := netip.ParseAddrPort(r.RemoteAddr); err == nil {
-		p.rec.Client = netip.AddrPortFrom(a.Addr().Unmap().WithZone(""), a.Port())
+	return string(b)
+}
+
+// newID returns 16 characters that no other record has: 80 random bits. They
+// are no secret.
+func newID() string {
+	var b [16]byte
+	v, w := rand.Uint64(), rand.Uint64()
+	for i := range b {
+		if i == 8 {
+			v = w
+		}
+		b[i] = "abcdefghijklmnopqrstuvwxyz234567"[v&31]
+		v >>= 5
 	}
-	return p
+	return string(b[:])
 }
 
 // end hands the record over, once. It is deferred, so a panic passes here: a
 // defect costs the request it happened in, and is told in its record.
 func (p *passage) end() {
 	if v := recover(); v != nil {
-		if v != http.ErrAbortHandler {
-			p.crashed(v)
-		}
-		defer panic(http.ErrAbortHandler) // net/http closes the connection
+		p.fail(&Error{Outcome: Failed, Cause: "proxy_internal_error", Err: fmt.Errorf("panic: %v\n%s", v, debug.Stack())})
+		p.client.abort()
 	}
 	if !p.passed {
 		p.s.report(p.rec)
@@ -82,7 +120,7 @@ func (p *passage) end() {
 }
 
 // report hands a record over. A tunnel's is handed over when it ends, which may
-// be before the handler that opened it has returned.
+// be before the passage that opened it has.
 func (s *Server) report(rec *Record) {
 	rec.Total = time.Since(rec.Time)
 	if s.Observe != nil {
@@ -90,35 +128,32 @@ func (s *Server) report(rec *Record) {
 	}
 }
 
-func (p *passage) crashed(v any) {
-	p.fail(&Error{Outcome: Failed, Cause: "proxy_internal_error", Err: fmt.Errorf("panic: %v\n%s", v, debug.Stack())})
-}
-
 // decide reads what is asked for and by whom, and puts it to the policy. A nil
 // error means that p.decision allows the request.
-func (p *passage) decide() error {
-	if p.r.Method == malformedMethod {
-		p.rec.Method = ""
-		return malformed(p.conn.faulty())
+func (p *passage) decide(fault *h1.Error) error {
+	if fault != nil {
+		p.method, p.rec.Method = "", ""
+		return malformed(fault)
 	}
+	raw := string(p.req.Target)
 	var err error
-	if p.target, err = readTarget(p.r.Method, p.r.RequestURI); err != nil {
+	if p.target, err = readTarget(p.method, raw); err != nil {
 		return badTarget(err)
 	}
-	p.rec.URL = p.target.url(false)
+	p.rec.URL = p.target.url(raw, false)
 	if p.rec.Identity, err = p.identify(); err != nil {
 		return err
 	}
 	p.query = policy.Query{
 		Client: p.rec.Identity,
 		Scheme: p.target.scheme,
-		Method: p.r.Method,
+		Method: p.method,
 		Host:   p.target.host,
 		Port:   p.target.port,
 		Path:   p.target.path,
 		At:     p.rec.Time,
 	}
-	if p.r.Method == http.MethodConnect {
+	if p.method == http.MethodConnect {
 		p.query.Kind, p.query.Method = policy.Connect, ""
 	}
 	p.decision = p.gen.Policy.Decide(p.query)
@@ -127,18 +162,18 @@ func (p *passage) decide() error {
 		p.rec.Revision = p.gen.Policy.Revision
 	}
 	if rule := p.decision.Rule; rule != nil && rule.Log == policy.LogFull {
-		p.rec.URL = p.target.url(true)
+		p.rec.URL = p.target.url(raw, true)
 	}
 	if p.decision.Mode == policy.Deny {
-		return denied(p.decision, p.target, p.r.Method)
+		return denied(p.decision, p.target, p.method)
 	}
 	p.rec.Mode = p.decision.Mode
-	return nil
+	return p.maxForwards()
 }
 
 func (p *passage) identify() (policy.Client, error) {
 	if p.s.Identify != nil {
-		return p.s.Identify(p.r)
+		return p.s.Identify(Request{p.rec.Client, p.rec.ClientTLS, p.req.Fields})
 	}
 	if !p.rec.Client.IsValid() {
 		return policy.Client{}, &Error{
@@ -146,4 +181,66 @@ func (p *passage) identify() (policy.Client, error) {
 		}
 	}
 	return policy.Client{Addr: p.rec.Client.Addr()}, nil
+}
+
+// maxForwards refuses TRACE, which would show the client what the gateway adds
+// to its requests, and stops OPTIONS that asks to be stopped (RFC 9110 §7.6.2).
+func (p *passage) maxForwards() error {
+	if p.method == http.MethodTrace {
+		return &Error{Status: http.StatusMethodNotAllowed, Cause: "http_request_denied", Outcome: Denied, Msg: "TRACE is not passed on"}
+	}
+	if p.method != http.MethodOptions {
+		return nil
+	}
+	n, limited, err := hopsLeft(p.req.Fields)
+	if err != nil {
+		return &Error{Status: http.StatusBadRequest, Cause: "http_request_error", Outcome: Invalid, Msg: "Max-Forwards is not a number"}
+	}
+	if limited && n == 0 {
+		return &Error{Status: http.StatusOK, Cause: "proxy_internal_response", Outcome: Done, Msg: "Max-Forwards ended here"}
+	}
+	return nil
+}
+
+// hopsLeft reads Max-Forwards.
+func hopsLeft(fields h1.Fields) (n uint64, limited bool, err error) {
+	v := fields.Get(h1.MaxForwards)
+	if len(v) == 0 {
+		return 0, false, nil
+	}
+	n, err = strconv.ParseUint(string(v), 10, 31)
+	return n, true, err
+}
+
+// cause returns why the client's connection has ended, nil while it has not.
+func (p *passage) cause() error {
+	if err := p.client.context().Err(); err != nil {
+		return context.Cause(p.client.context())
+	}
+	return nil
+}
+
+// broken finds out why an exchange broke off with err. What happened to the
+// client comes first, whatever the origin's leg made of it: that is given up
+// when the client leaves or its body cannot be read.
+func (p *passage) broken(err error) error {
+	cause := p.cause()
+	if bodyErr := p.up.failed(); bodyErr != nil && !errors.Is(cause, errDrained) {
+		return bodyErr
+	}
+	if cause != nil {
+		return cause
+	}
+	var l *legError
+	if !errors.As(err, &l) {
+		err = &legError{stage: stageExchange, addr: p.target.hostPort(p.decision.Port), err: err}
+	}
+	return err
+}
+
+// abort ends an answer that cannot be completed so that the client notices:
+// by a reset, because a mere end could look like the body's (RFC 9112 §8).
+func (p *passage) abort(err error) {
+	p.fail(p.s.asError(err, p.target.host.String()))
+	p.client.abort()
 }

@@ -13,7 +13,6 @@ import (
 	"net/http"
 	"strconv"
 	"strings"
-	"time"
 )
 
 // refuse answers with what err says: one line for curl, a page for browsers,
@@ -24,25 +23,30 @@ func (p *passage) refuse(err error) {
 	p.fail(e)
 	p.rec.Status = e.Status
 	if errors.Is(err, context.Canceled) {
-		p.rec.Status = 0 // nobody is there to get it, as far as net/http can tell
+		p.rec.Status = 0 // nobody is there to get it
 	}
-	h := p.w.Header()
-	h.Set("Proxy-Status", proxyStatus(e, p.rec.ID))
-	h.Set("Cache-Control", "no-store")
-	h.Set("X-Content-Type-Options", "nosniff")
+	answer := answerText{Status: e.Status, Title: http.StatusText(e.Status), Detail: e.Msg, Rule: e.Rule, ID: p.rec.ID, Cause: e.Cause}
+	kind, body := answer.render(p.req.Fields.Value("Accept"))
+	fields := append(p.fields[:0],
+		field("Proxy-Status", proxyStatus(e, p.rec.ID)),
+		field("Cache-Control", "no-store"),
+		field("X-Content-Type-Options", "nosniff"),
+		field("Content-Type", kind),
+		field("Content-Length", strconv.Itoa(len(body))),
+	)
 	if e.Location != "" {
-		h.Set("Location", e.Location)
+		fields = append(fields, field("Location", e.Location))
 	}
-	if e.NoReuse || !p.reusable() {
-		h.Set("Connection", "close")
+	head := p.method == http.MethodHead
+	err = p.client.begin(&reply{
+		status: e.Status, fields: fields, length: int64(len(body)), none: head, close: e.NoReuse || !p.reusable(),
+	})
+	if err == nil && !head {
+		err = p.client.write(body)
 	}
-	answer := answer{Status: e.Status, Title: http.StatusText(e.Status), Detail: e.Msg, Rule: e.Rule, ID: p.rec.ID, Cause: e.Cause}
-	kind, body := answer.render(p.r.Header.Get("Accept"))
-	h.Set("Content-Type", kind)
-	h.Set("Content-Length", strconv.Itoa(len(body)))
-	p.mayTake()
-	p.w.WriteHeader(e.Status)
-	_, _ = p.w.Write(body) // nobody is left to tell when this fails
+	if err == nil {
+		_ = p.client.finish(nil) // nobody is left to tell when this fails
+	}
 }
 
 // fail enters e in the record.
@@ -60,14 +64,7 @@ func (r *Record) fail(e *Error) {
 // when there is a body left, which has nowhere to go. A refused CONNECT leaves
 // it usable when nothing came behind the CONNECT, so that the client can try
 // again, with credentials for example.
-func (p *passage) reusable() bool { return p.up.complete() && (p.conn == nil || p.conn.resume()) }
-
-// mayTake gives the client its time to take what is written next. net/http
-// keeps a deadline from one request of a connection to the next: one that was
-// set for an earlier answer would cut off a later one.
-func (p *passage) mayTake() {
-	_ = http.NewResponseController(p.w).SetWriteDeadline(time.Now().Add(p.s.Limits.stall()))
-}
+func (p *passage) reusable() bool { return p.up.complete() && p.client.reusable() }
 
 // proxyStatus is a Proxy-Status field value: a structured field item (RFC 8941)
 // with the parameters of RFC 9209 §2.1 and, as its §2.2 allows, two of ours.
@@ -102,8 +99,8 @@ func sfString(s string) string {
 	return b.String()
 }
 
-// An answer is what the client gets to read.
-type answer struct {
+// An answerText is what the client gets to read.
+type answerText struct {
 	Type   string `json:"type"`
 	Title  string `json:"title"`
 	Status int    `json:"status"`
@@ -118,7 +115,7 @@ var pageSource string
 
 var page = template.Must(template.New("refuse").Parse(pageSource))
 
-func (a answer) render(accept string) (contentType string, body []byte) {
+func (a answerText) render(accept string) (contentType string, body []byte) {
 	accept = strings.ToLower(accept)
 	switch {
 	case strings.Contains(accept, "text/html"):

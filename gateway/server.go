@@ -7,12 +7,15 @@ import (
 	"cmp"
 	"context"
 	"crypto/tls"
+	"errors"
 	"io"
 	"log"
 	"net"
 	"net/http"
 	"net/netip"
 	"sync"
+	"sync/atomic"
+	"time"
 
 	"sallyport/policy"
 	"sallyport/tunnel"
@@ -29,7 +32,7 @@ type Server struct {
 
 	// Identify says who a request comes from; an error refuses it. nil proves
 	// the address of the connection and nothing else.
-	Identify func(*http.Request) (policy.Client, error)
+	Identify func(Request) (policy.Client, error)
 
 	// Dialer connects to origins. Its Permit is replaced for each decision.
 	Dialer tunnel.Dialer
@@ -48,15 +51,24 @@ type Server struct {
 
 	Limits Limits
 
-	origins  origins
-	tunnels  tunnels
-	passages sync.WaitGroup // handlers that have not handed over their record
+	// Standard serves clients and asks origins by net/http alone, without the
+	// engine of this package: slower, and to be compared with. HTTP/2 is always
+	// net/http's.
+	Standard bool
 
-	once   sync.Once
-	server *http.Server
-	cut    context.CancelCauseFunc // every request's context
-	mu     sync.Mutex
-	listen []netip.AddrPort // own addresses, never dialled
+	conns      conns
+	pool       pool
+	transports transports
+	tunnels    tunnels
+	passages   sync.WaitGroup // those that have not handed over their record
+
+	once      sync.Once
+	draining  atomic.Bool
+	standard  *http.Server
+	cut       context.CancelCauseFunc // every request's context, of standard
+	mu        sync.Mutex
+	listeners []net.Listener
+	listen    []netip.AddrPort // own addresses, never dialled
 }
 
 // A Generation is a policy together with the trust its origin profiles were
@@ -71,33 +83,60 @@ type Trust struct {
 	Key        string                        // equal only where connections may be shared (law 7)
 	Config     func(host string) *tls.Config // fresh, for one host
 	ClientCert string                        // subject of the certificate shown to origins; "" none
+	HTTP2      bool                          // origins are offered HTTP/2
 }
 
 // Serve serves clients on l until Shutdown. It closes l. The error is
 // http.ErrServerClosed after Shutdown.
 func (s *Server) Serve(l net.Listener) error {
 	s.once.Do(s.setUp)
+	s.mu.Lock()
 	if a, err := netip.ParseAddrPort(l.Addr().String()); err == nil {
-		s.mu.Lock()
 		s.listen = append(s.listen, netip.AddrPortFrom(a.Addr().Unmap(), a.Port()))
-		s.mu.Unlock()
 	}
-	return s.server.Serve(strictListener{l, s.Limits.head()})
+	if !s.Standard {
+		s.listeners = append(s.listeners, l)
+	}
+	s.mu.Unlock()
+	if s.Standard {
+		return s.standard.Serve(strictListener{l, s.Limits.head()})
+	}
+	return s.accept(l)
 }
 
 func (s *Server) setUp() {
 	ctx, cut := context.WithCancelCause(context.Background())
 	s.cut = cut
-	s.server = &http.Server{
-		Handler:           s,
-		BaseContext:       func(net.Listener) context.Context { return ctx },
-		ReadHeaderTimeout: s.Limits.headTime(),
-		IdleTimeout:       s.Limits.idle(),
-		MaxHeaderBytes:    s.Limits.head() + 4<<10, // strictConn has the say, and says it with a record
-		ConnContext:       withConn,
-		ErrorLog:          cmp.Or(s.ErrorLog, log.New(io.Discard, "", 0)),
-		// OPTIONS * and CONNECT are requests like any other here.
-		DisableGeneralOptionsHandler: true,
+	s.ErrorLog = cmp.Or(s.ErrorLog, log.New(io.Discard, "", 0))
+	s.standard = s.standardServer(ctx)
+}
+
+// accept serves the connections of l. Serving one is a goroutine's work from
+// the first byte to the last.
+func (s *Server) accept(l net.Listener) error {
+	var pause time.Duration
+	for {
+		c, err := l.Accept()
+		switch {
+		case s.draining.Load():
+			if err == nil {
+				c.Close()
+			}
+			return http.ErrServerClosed
+		case err != nil:
+			if errors.Is(err, net.ErrClosed) {
+				return err
+			}
+			// For want of descriptors, above all: others will be given back.
+			pause = min(max(2*pause, 5*time.Millisecond), time.Second)
+			s.ErrorLog.Printf("accepting a connection: %v; trying again in %v", err, pause)
+			time.Sleep(pause)
+			continue
+		}
+		pause = 0
+		k := newConn(s, c)
+		s.conns.add(k)
+		go k.serve()
 	}
 }
 
@@ -105,18 +144,29 @@ func (s *Server) setUp() {
 // tunnels. When ctx ends first it cuts what is left and returns ctx's error.
 func (s *Server) Shutdown(ctx context.Context) error {
 	s.once.Do(s.setUp)
+	s.draining.Store(true)
 	s.tunnels.drain()
-	err := s.server.Shutdown(ctx)
-	if waitErr := s.tunnels.wait(ctx); err == nil {
-		err = waitErr
+	s.mu.Lock()
+	for _, l := range s.listeners {
+		l.Close()
+	}
+	s.mu.Unlock()
+	s.conns.drain()
+	err := s.standard.Shutdown(ctx)
+	for _, wait := range []func(context.Context) error{s.conns.wait, s.tunnels.wait} {
+		if waitErr := wait(ctx); err == nil {
+			err = waitErr
+		}
 	}
 	if err != nil {
 		s.cut(errDrained) // first: whoever waits for its origin does not notice that its client is gone
-		s.server.Close()
+		s.standard.Close()
+		s.conns.cut(errDrained)
 		s.tunnels.cut(errDrained)
 	}
 	s.passages.Wait() // their records count
-	s.origins.close()
+	s.pool.close()
+	s.transports.close()
 	return err
 }
 
@@ -137,18 +187,6 @@ func (s *Server) generation() *Generation {
 		}
 	}
 	return &Generation{}
-}
-
-// dialer connects to what the decision allows, and never to the gateway itself.
-func (s *Server) dialer(d policy.Decision) *tunnel.Dialer {
-	dialer := s.Dialer
-	dialer.Permit = func(a netip.AddrPort) error {
-		if s.isSelf(a) {
-			return errSelf
-		}
-		return d.Permit(a.Addr())
-	}
-	return &dialer
 }
 
 // isSelf reports whether connecting to a would reach one of our listeners.

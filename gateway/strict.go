@@ -172,7 +172,8 @@ func (c *strictConn) checkHead() {
 		c.seen = len(c.buf)
 		return
 	}
-	head, n, err := h1.ParseHead(c.buf)
+	var head h1.Request
+	n, err := head.Parse(c.buf)
 	if err == nil && n == 0 {
 		if len(c.buf) <= c.maxHead {
 			c.seen = len(c.buf)
@@ -184,7 +185,7 @@ func (c *strictConn) checkHead() {
 		err = &h1.Error{Status: 431, Msg: "the request's head is too large"}
 	}
 	if err == nil {
-		err = readable(head)
+		err = readable(&head)
 	}
 	if err != nil {
 		c.fault, c.state = asFault(err), stateFault
@@ -204,7 +205,7 @@ func (c *strictConn) checkHead() {
 
 // readable refuses targets that net/http's server would refuse by an answer
 // of its own, without a record.
-func readable(h h1.Head) error {
+func readable(h *h1.Request) error {
 	target := string(h.Target)
 	if h.Connect() && !strings.HasPrefix(target, "/") {
 		target = "http://" + target
@@ -221,14 +222,6 @@ func urlReason(err error) string {
 		return u.Err.Error() // without the URL, which may hold a password
 	}
 	return "it cannot be read"
-}
-
-func asFault(err error) *h1.Error {
-	var f *h1.Error
-	if errors.As(err, &f) {
-		return f
-	}
-	return &h1.Error{Status: 400, Msg: err.Error()}
 }
 
 // faulty returns what was wrong with the bytes of this connection, nil when

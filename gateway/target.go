@@ -58,6 +58,9 @@ func readTarget(method, raw string) (target, error) {
 	if i := strings.IndexByte(rest, '?'); i >= 0 {
 		t.path, t.query = rest[:i], rest[i:]
 	}
+	if !escaped(t.path) {
+		return target{}, fmt.Errorf("the path has a %% that begins no escape (RFC 3986 §2.1)")
+	}
 	if t.path == "" {
 		t.path = "/"
 		if method == http.MethodOptions && t.query == "" {
@@ -66,6 +69,22 @@ func readTarget(method, raw string) (target, error) {
 	}
 	return t, nil
 }
+
+// escaped reports whether every % is followed by two hexadecimal digits.
+func escaped(path string) bool {
+	for {
+		_, rest, ok := strings.Cut(path, "%")
+		if !ok {
+			return true
+		}
+		if len(rest) < 2 || !isHex(rest[0]) || !isHex(rest[1]) {
+			return false
+		}
+		path = rest[2:]
+	}
+}
+
+func isHex(c byte) bool { return c >= '0' && c <= '9' || c|0x20 >= 'a' && c|0x20 <= 'f' }
 
 // authorityForm reads a CONNECT's target: host and port, both (RFC 9110 §9.3.6).
 func authorityForm(raw string) (target, error) {
@@ -108,38 +127,53 @@ func readAuthority(s string, port uint16) (policy.Host, uint16, error) {
 
 // authority is the target as Host names it: without the scheme's default port.
 func (t target) authority(scheme string, port uint16) string {
-	host := t.host.String()
-	if t.host.Addr.Is6() {
-		host = "[" + host + "]"
+	return string(t.appendAuthority(nil, scheme, port))
+}
+
+func (t target) appendAuthority(b []byte, scheme string, port uint16) []byte {
+	switch {
+	case t.host.Addr.Is6():
+		b = append(t.host.Addr.AppendTo(append(b, '[')), ']')
+	case t.host.IsAddr():
+		b = t.host.Addr.AppendTo(b)
+	default:
+		b = append(b, t.host.Name...)
 	}
 	if scheme == "https" && port == 443 || scheme == "http" && port == 80 {
-		return host
+		return b
 	}
-	return host + ":" + strconv.Itoa(int(port))
+	return strconv.AppendUint(append(b, ':'), uint64(port), 10)
 }
 
 // hostPort is the target as it is dialled.
-func (t target) hostPort(port uint16) string {
-	return net.JoinHostPort(t.host.String(), strconv.Itoa(int(port)))
+func (t target) hostPort(port uint16) string { return hostPort(t.host.String(), port) }
+
+func hostPort(host string, port uint16) string {
+	return net.JoinHostPort(host, strconv.Itoa(int(port)))
 }
 
-// url is the target as the log names it.
-func (t target) url(full bool) string {
+// url is raw, which t was read from, as the log names it.
+func (t target) url(raw string, full bool) string {
 	if t.scheme == "" {
 		return t.hostPort(t.port)
 	}
-	u := t.scheme + "://" + t.authority(t.scheme, t.port) + t.path
-	if t.path == "*" {
-		u = t.scheme + "://" + t.authority(t.scheme, t.port)
+	var space [256]byte
+	u := append(append(space[:0], t.scheme...), "://"...)
+	u = t.appendAuthority(u, t.scheme, t.port)
+	if t.path != "*" {
+		u = append(u, t.path...)
 	}
 	switch {
 	case t.query == "":
-		return u
 	case full:
-		return u + t.query
+		u = append(u, t.query...)
 	default:
-		return u + "?redacted"
+		u = append(u, "?redacted"...)
 	}
+	if string(u) == raw {
+		return raw
+	}
+	return string(u)
 }
 
 func clip(s string, n int) string {

@@ -141,14 +141,15 @@ func FuzzReadTarget(f *testing.F) {
 		if a.path != "*" && a.path != "/" && !strings.HasSuffix(raw, a.path+a.query) {
 			t.Fatalf("%q: path %q query %q is not what was written", raw, a.path, a.query)
 		}
-		u, err := a.originURL("https", policy.Decision{Port: a.port})
+		wire, err := a.onTheWire(policy.Decision{Port: a.port})
 		if err != nil {
 			if !strings.HasPrefix(a.path, "//") {
 				t.Fatalf("%q: %v", raw, err)
 			}
 			return
 		}
-		if u.RequestURI() != a.path+a.query || u.Host != a.hostPort(a.port) {
+		o := outgoing{secure: true, host: a.host.String(), port: a.port, target: wire}
+		if u := o.url(); u.RequestURI() != a.path+a.query || u.Host != a.hostPort(a.port) {
 			t.Fatalf("%q goes out as %q to %q", raw, u.RequestURI(), u.Host)
 		}
 	})

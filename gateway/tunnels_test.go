@@ -58,13 +58,14 @@ func TestTunnelRecordIsHandedOverOnce(t *testing.T) {
 // TestClientLeavesDuringDial: nobody goes on connecting for a client that has
 // gone, and the record says whose doing the end was.
 func TestClientLeavesDuringDial(t *testing.T) {
-	r := newRig(t, "  - {name: pass, from: any, to: .test, ports: any, mode: tunnel}\n")
 	asked := make(chan struct{}, 8)
-	r.server.Dialer.Resolver = &net.Resolver{PreferGo: true, Dial: func(ctx context.Context, _, _ string) (net.Conn, error) {
-		asked <- struct{}{}
-		<-ctx.Done() // a name server that does not answer
-		return nil, ctx.Err()
-	}}
+	r := newRig(t, "  - {name: pass, from: any, to: .test, ports: any, mode: tunnel}\n", func(s *Server) {
+		s.Dialer.Resolver = &net.Resolver{PreferGo: true, Dial: func(ctx context.Context, _, _ string) (net.Conn, error) {
+			asked <- struct{}{}
+			<-ctx.Done() // a name server that does not answer
+			return nil, ctx.Err()
+		}}
+	})
 	c := r.dial(r.addr)
 	if _, err := io.WriteString(c, "CONNECT slow.test:443 HTTP/1.1\r\nHost: slow.test\r\n\r\n"); err != nil {
 		t.Fatal(err)
@@ -174,7 +175,7 @@ func TestHelloNeverComes(t *testing.T) {
 		start := time.Now()
 		go func() { _, _ = io.WriteString(client, "CONNECT "+origin+" HTTP/1.1\r\nHost: "+origin+"\r\n\r\n") }()
 		got, err := io.ReadAll(client)
-		if err != nil || string(got) != established {
+		if err != nil || string(got) != string(established) {
 			t.Errorf("the client read %q, %v", got, err)
 		}
 		if d := time.Since(start); d != 30*time.Second {

@@ -6,100 +6,67 @@ package gateway
 import (
 	"errors"
 	"io"
-	"maps"
 	"net"
 	"net/http"
 	"strings"
 	"sync"
 	"sync/atomic"
-	"time"
 
 	"sallyport/gateway/h1"
 )
 
-// An upload is the client's body on its way to the origin. net/http reads it
-// from a goroutine of the origin's connection, which may outlive the answer;
-// stop makes sure that it does not outlive the passage.
+// An upload is the client's body on its way to the origin. Another goroutine
+// than the passage's reads it, and may outlive the answer; stop makes sure that
+// it does not outlive the passage, nor read what the next one has to. The zero
+// upload is that of a request without a body.
 type upload struct {
-	body   io.ReadCloser
-	rc     *http.ResponseController
-	conn   *strictConn
-	length int64 // -1: unknown
-	stall  time.Duration
+	body     io.Reader
+	length   int64            // -1: unknown
+	arm      func()           // gives the client its time to send the next bytes
+	halt     func()           // makes a Read of body return, and lets nobody read on
+	trailers func() h1.Fields // once the body has been read; nil: none can follow
 
 	n     atomic.Int64
 	ended atomic.Bool // read to its end
 	quit  atomic.Bool
-
-	err atomic.Pointer[error]
-
-	from *http.Request // whose trailers follow the body; nil: none can
-	to   http.Header
+	err   atomic.Pointer[error]
 
 	mu sync.Mutex // held while reading
-}
-
-func (p *passage) upload() *upload {
-	u := &upload{
-		body: p.r.Body, length: p.r.ContentLength, conn: p.conn,
-		rc: http.NewResponseController(p.w), stall: p.s.Limits.stall(),
-	}
-	if u.length == 0 {
-		u.ended.Store(true)
-		return u
-	}
-	p.mayTake() // net/http writes a 100 when the body is first read
-	// An origin may answer before it has taken the whole body; net/http would
-	// otherwise read the rest of it first. HTTP/2 needs no such call.
-	_ = u.rc.EnableFullDuplex()
-	return u
-}
-
-// trailers returns the trailers for the origin: now the names that were
-// announced, with the body's end also their values and those of the others.
-func (u *upload) trailers(r *http.Request) http.Header {
-	u.from, u.to = r, make(http.Header)
-	for name := range nextHop(r.Trailer) {
-		u.to[name] = nil
-	}
-	return u.to
 }
 
 // Read implements io.Reader.
 func (u *upload) Read(b []byte) (int, error) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
+	if u.complete() {
+		return 0, io.EOF
+	}
 	if u.quit.Load() {
 		return 0, errUploadOver
 	}
-	_ = u.rc.SetReadDeadline(time.Now().Add(u.stall))
+	u.arm()
 	if u.quit.Load() { // stop came between: its deadline has to win
-		_ = u.rc.SetReadDeadline(past)
+		u.halt()
 	}
 	n, err := u.body.Read(b)
 	u.n.Add(int64(n))
 	switch {
 	case err == io.EOF:
 		u.ended.Store(true)
-		_ = u.rc.SetReadDeadline(time.Time{})
-		if u.from != nil {
-			maps.Copy(u.to, nextHop(u.from.Trailer))
-		}
 	case err != nil:
 		u.err.CompareAndSwap(nil, &err)
 	}
 	return n, err
 }
 
-// Close implements io.Closer. The body belongs to net/http's server, which
-// closes it.
+// Close implements io.Closer, which net/http asks for. The body is the client's.
 func (u *upload) Close() error { return nil }
 
 func (u *upload) sent() int64 { return u.n.Load() }
 
 // complete reports whether the whole body was read.
 func (u *upload) complete() bool {
-	return u.ended.Load() || u.length > 0 && u.n.Load() >= u.length
+	return u.length == 0 || u.ended.Load() || u.length > 0 && u.n.Load() >= u.length
 }
 
 // failed returns the error that reading from the client ended in, if any.
@@ -109,11 +76,12 @@ func (u *upload) failed() error {
 		return nil
 	}
 	var network net.Error
+	var fault *h1.Error
 	switch err := *failure; {
 	case errors.Is(err, errUploadOver), errors.Is(err, http.ErrBodyReadAfterClose):
 		return nil
-	case u.conn.spoilt() != nil: // whatever net/http made of it
-		return malformed(u.conn.spoilt())
+	case errors.As(err, &fault):
+		return malformed(fault)
 	case errors.Is(err, io.ErrUnexpectedEOF), errors.As(err, &network):
 		return &Error{
 			Status: http.StatusRequestTimeout, Cause: "http_request_error", Outcome: Gone, NoReuse: true,
@@ -131,15 +99,9 @@ func (u *upload) stop() {
 	if u.complete() {
 		return
 	}
-	if u.conn != nil {
-		u.conn.stop()
-	}
-	_ = u.rc.SetReadDeadline(past)
+	u.halt()
 	u.mu.Lock() // wait for a read that is under way
 	defer u.mu.Unlock()
 }
 
-var (
-	errUploadOver = errors.New("the answer is complete")
-	past          = time.Unix(1, 0)
-)
+var errUploadOver = errors.New("the answer is complete")

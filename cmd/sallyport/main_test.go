@@ -25,12 +25,31 @@ func TestMain(m *testing.M) {
 // TestScripts runs testdata/script: the real binary on real sockets. The file
 // names are the list of features. See testdata/script/README.md for the
 // commands beyond testscript's own.
-func TestScripts(t *testing.T) { runScripts(t, "testdata/script") }
+func TestScripts(t *testing.T) { runScripts(t, testscript.Params{Dir: "testdata/script"}) }
 
-func runScripts(t *testing.T, dir string) {
+// TestScriptsByNetHTTP runs the same with the engine switched off: whatever a
+// script shows holds on either path.
+func TestScriptsByNetHTTP(t *testing.T) {
+	files, err := filepath.Glob("testdata/script/*.txtar")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var on []string
+	for _, f := range files {
+		switch name := filepath.Base(f); {
+		case strings.HasPrefix(name, "policy_"), strings.HasPrefix(name, "engine_"): // nothing is served; or of the engine alone
+		default:
+			on = append(on, f)
+		}
+	}
+	runScripts(t, testscript.Params{Files: on}, "SALLYPORT_FAST_PATH=off")
+}
+
+func runScripts(t *testing.T, params testscript.Params, vars ...string) {
 	testscript.Run(t, testscript.Params{
-		Dir: dir,
+		Dir: params.Dir, Files: params.Files,
 		Setup: func(env *testscript.Env) error {
+			env.Vars = append(env.Vars, vars...)
 			w := newWorld(env)
 			env.Values[worldKey{}] = w
 			env.Defer(w.close)

@@ -8,6 +8,8 @@ import (
 	"os/exec"
 	"strings"
 	"testing"
+
+	"github.com/rogpeppe/go-internal/testscript"
 )
 
 // TestScriptsOnPublicAddresses runs testdata/netns in a network namespace of
@@ -30,7 +32,7 @@ func TestScriptsOnPublicAddresses(t *testing.T) {
 				t.Fatalf("ip %s: %v %s", args, err, out)
 			}
 		}
-		runScripts(t, "testdata/netns")
+		runScripts(t, testscript.Params{Dir: "testdata/netns"})
 		return
 	}
 	if _, err := exec.LookPath("ip"); err != nil {

@@ -31,6 +31,7 @@ type runOptions struct {
 	log      string
 	drain    time.Duration
 	resolver string
+	fastPath string
 }
 
 func runCommand() *cobra.Command {
@@ -58,6 +59,7 @@ SALLYPORT_POLICY. A changed policy file is loaded at once, and on SIGHUP.`,
 	f.StringVar(&o.state, "state", defaultState(), "directory of secrets and of what is kept between runs")
 	f.StringVar(&o.log, "log", "", "json or console, on stderr (default: console on a terminal, else json)")
 	f.DurationVar(&o.drain, "drain", 30*time.Second, "how long requests and tunnels may go on after SIGTERM")
+	f.StringVar(&o.fastPath, "fast-path", "on", "off: serve HTTP/1.1 by Go's net/http instead of the gateway's own engine, to compare")
 	f.StringVar(&o.resolver, "resolver", "", "DNS server to ask, as IP:PORT (default: the system's)")
 	return cmd
 }
@@ -73,6 +75,9 @@ func run(o runOptions) error {
 	if err != nil {
 		return err
 	}
+	if o.fastPath != "on" && o.fastPath != "off" {
+		return &exitError{code: exitUsage, err: fmt.Errorf("--fast-path %s: it is on or off", o.fastPath)}
+	}
 	active, err := openActive(o.policy, o.state)
 	if err != nil {
 		return err
@@ -81,6 +86,7 @@ func run(o runOptions) error {
 		Generation: active.Generation,
 		Dialer:     tunnel.Dialer{Names: &tunnel.Names{Resolver: resolver}},
 		Describe:   certs.Describe,
+		Standard:   o.fastPath == "off",
 		Observe:    func(r *gateway.Record) { logRecord(&logger, r) },
 		ErrorLog:   log.New(warnings{&logger}, "", 0),
 	}

@@ -3,22 +3,29 @@
 
 package h1
 
-import "strings"
+import "bytes"
 
-// maxLine bounds a chunk's size line and a trailer's field line, in bytes.
-// maxTrailer bounds all trailer lines of one message together.
+// Bounds, in bytes. maxLine is that of a chunk's size line and of a trailer's
+// field line, maxTrailer that of all trailer lines of one message together.
 const (
 	maxLine    = 4 << 10
 	maxTrailer = 3 << 10 // net/http takes a trailer section of one 4 KiB buffer
+	maxAround  = 16 << 10
 )
 
 // A Chunked follows one chunked body (RFC 9112 §7.1) as its bytes go by. The
 // zero value stands before the first byte.
 type Chunked struct {
+	// Lenient leaves out the trailers that a message must not have, instead of
+	// refusing it: for answers, whose sender cannot mend them.
+	Lenient bool
+
 	state   chunkState
 	size    uint64 // bytes of the current chunk still to come
-	line    []byte // of the line being read, when it must be looked at whole
-	trailer int    // bytes of trailer lines so far
+	line    []byte // the line being read, when it came in pieces
+	around  int64  // bytes that were no data, less what is usual
+	trailer []byte // the trailer section
+	fields  Fields
 }
 
 type chunkState uint8
@@ -31,49 +38,85 @@ const (
 	chunkDone
 )
 
-// Scan goes on with b and returns how many of its bytes belong to the body,
-// framing included. done means that the body ended there. After an error the
-// bytes before n were still right.
-func (c *Chunked) Scan(b []byte) (n int, done bool, err error) {
+// Next goes on with b. It returns the first run of data in it and how many
+// bytes of b were used up, framing and data. done means that the body has ended
+// there. After an error the bytes before n were still right.
+func (c *Chunked) Next(b []byte) (data []byte, n int, done bool, err error) {
 	for n < len(b) && c.state != chunkDone {
 		if c.state == chunkData {
 			take := min(uint64(len(b)-n), c.size)
+			data = b[n : n+int(take)]
 			n += int(take)
 			if c.size -= take; c.size == 0 {
 				c.state = chunkEnd
 			}
-			continue
+			return data, n, false, nil
 		}
-		c.line = append(c.line, b[n])
-		n++
-		if err := c.lineByte(); err != nil {
-			return n - 1, false, err
+		m, err := c.lineIn(b[n:])
+		n += m
+		if err != nil {
+			return nil, n, false, err
 		}
 	}
-	return n, c.state == chunkDone, nil
+	return nil, n, c.state == chunkDone, nil
 }
 
-// lineByte looks at the line after its newest byte.
-func (c *Chunked) lineByte() error {
-	l := len(c.line)
-	last := c.line[l-1]
-	if l >= 2 && c.line[l-2] == '\r' && last != '\n' {
-		return bad("bare CR in chunked framing")
+// Scan is Next for a caller that passes body and framing on as they are.
+func (c *Chunked) Scan(b []byte) (n int, done bool, err error) {
+	for n < len(b) && !done && err == nil {
+		var m int
+		_, m, done, err = c.Next(b[n:])
+		n += m
 	}
-	if last != '\n' {
-		if l > maxLine {
-			return bad("line too long in chunked framing")
-		}
-		if c.state == chunkEnd && (l > 1 || last != '\r') {
-			return bad("chunk data longer than its size")
-		}
-		return nil
+	return n, done, err
+}
+
+// Trailers are the fields behind the last chunk.
+func (c *Chunked) Trailers() Fields { return c.fields }
+
+// lineIn takes b up to the end of its first line, which it acts on when that
+// is there, and returns how many bytes were taken.
+func (c *Chunked) lineIn(b []byte) (n int, err error) {
+	end := bytes.IndexByte(b, '\n')
+	whole := end >= 0
+	if !whole {
+		end = len(b) - 1
 	}
-	if l < 2 || c.line[l-2] != '\r' {
-		return bad("bare LF in chunked framing")
+	piece := b[:end+1]
+	// Byte by byte where it matters: what is wrong is told apart, and told where.
+	from := len(c.line)
+	if from+len(piece) > maxLine+1 && (!whole || from+len(piece) > maxLine+2) {
+		return max(maxLine-from, 0), bad("line too long in chunked framing")
 	}
-	line := c.line[:l-2]
-	c.line = c.line[:0]
+	if c.state == chunkEnd && from == 0 && piece[0] != '\r' && piece[0] != '\n' {
+		return 0, bad("chunk data longer than its size")
+	}
+	held := from > 0 && c.line[from-1] == '\r'
+	if i := bytes.IndexByte(piece, '\r'); held && piece[0] != '\n' {
+		return 0, bad("bare CR in chunked framing")
+	} else if i >= 0 && i < len(piece)-1 && piece[i+1] != '\n' {
+		return i + 1, bad("bare CR in chunked framing")
+	}
+	if !whole {
+		c.line = append(c.line, piece...)
+		return len(piece), nil
+	}
+	line := piece
+	if from > 0 {
+		c.line = append(c.line, piece...)
+		line, c.line = c.line, c.line[:0]
+	}
+	if len(line) < 2 || line[len(line)-2] != '\r' {
+		return end, bad("bare LF in chunked framing")
+	}
+	if err := c.act(line[:len(line)-2]); err != nil {
+		return end, err
+	}
+	return end + 1, nil
+}
+
+// act does what a whole line says.
+func (c *Chunked) act(line []byte) error {
 	switch c.state {
 	case chunkSize:
 		return c.sizeLine(line)
@@ -91,33 +134,47 @@ func (c *Chunked) sizeLine(line []byte) error {
 	c.size = 0
 	i := 0
 	for ; i < len(line); i++ {
-		d := strings.IndexByte("0123456789abcdef", line[i]|0x20)
-		if d < 0 || line[i] < '0' {
+		d, ok := hex(line[i])
+		if !ok {
 			break
 		}
 		if i == 15 {
 			return bad("chunk size is too large")
 		}
-		c.size = c.size<<4 | uint64(d)
+		c.size = c.size<<4 | d
 	}
 	if i == 0 {
 		return bad("chunk size is not a number")
 	}
-	ext := strings.TrimLeft(string(line[i:]), " \t") // BWS, RFC 9112 §7.1.1
-	if ext != "" && ext[0] != ';' || ext == "" && i < len(line) {
+	ext := bytes.TrimLeft(line[i:], " \t") // BWS, RFC 9112 §7.1.1
+	if len(ext) > 0 && ext[0] != ';' || len(ext) == 0 && i < len(line) {
 		return bad("chunk size is followed by something else")
 	}
-	for _, b := range []byte(ext) {
-		if b < ' ' && b != '\t' || b == 0x7f {
+	for _, b := range ext {
+		if class[b]&isControl != 0 {
 			return bad("chunk extension has a control character")
 		}
 	}
-	if c.size == 0 {
+	// "ought to limit the total length of chunk extensions" (RFC 9112 §7.1.1): a
+	// chunk may bring 16 bytes around it and as many again as its data.
+	c.around = max(c.around+int64(len(line))+2-16-2*int64(min(c.size, maxAround)), 0)
+	if c.around > maxAround {
+		return bad("more chunk framing than data")
+	}
+	if c.state = chunkData; c.size == 0 {
 		c.state = chunkTrailer
-	} else {
-		c.state = chunkData
 	}
 	return nil
+}
+
+func hex(c byte) (uint64, bool) {
+	switch {
+	case isDigit(c):
+		return uint64(c - '0'), true
+	case c|0x20 >= 'a' && c|0x20 <= 'f':
+		return uint64(c|0x20-'a') + 10, true
+	}
+	return 0, false
 }
 
 // trailerLine reads one trailer field or the empty line that ends the body. A
@@ -127,21 +184,36 @@ func (c *Chunked) trailerLine(line []byte) error {
 		c.state = chunkDone
 		return nil
 	}
-	if c.trailer += len(line); c.trailer > maxTrailer {
+	if len(c.trailer)+len(line) > maxTrailer {
 		return bad("trailers are too long")
 	}
-	name, _, err := splitField(line)
+	f, err := splitField(line)
 	if err != nil {
 		return err
 	}
-	return trailerName(string(name))
+	if forbidden(f.ID) {
+		if c.Lenient {
+			return nil
+		}
+		return errTrailer
+	}
+	if c.trailer == nil {
+		c.trailer = make([]byte, 0, maxTrailer) // fields point into it
+	}
+	at := len(c.trailer)
+	c.trailer = append(append(c.trailer, f.Name...), f.Value...)
+	f.Name, f.Value = c.trailer[at:at+len(f.Name)], c.trailer[at+len(f.Name):]
+	c.fields = append(c.fields, f)
+	return nil
 }
 
-// trailerName refuses what must not stand in a trailer section.
-func trailerName(name string) error {
-	switch strings.ToLower(name) {
-	case "content-length", "transfer-encoding", "host", "trailer", "connection", "upgrade", "te":
-		return bad("a trailer that would change the message's framing or routing")
+var errTrailer = bad("a trailer that would change the message's framing or routing")
+
+// forbidden are the fields that must not stand in a trailer section.
+func forbidden(id ID) bool {
+	switch id {
+	case ContentLength, TransferEncoding, Host, Trailer, Connection, Upgrade, TE:
+		return true
 	}
-	return nil
+	return false
 }

@@ -13,7 +13,13 @@ import (
 	"testing"
 )
 
-func TestParseHead(t *testing.T) {
+// parse is Request.Parse into a Request of its own.
+func parse(b []byte) (r Request, n int, err error) {
+	n, err = r.Parse(b)
+	return r, n, err
+}
+
+func TestRequest(t *testing.T) {
 	for _, tt := range []struct {
 		name, in string
 		chunked  bool
@@ -30,12 +36,12 @@ func TestParseHead(t *testing.T) {
 		{"ipv6 host", "GET http://[::1]/ HTTP/1.1\r\nHost: [::1]:80\r\n\r\n", false, 0},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			h, n, err := ParseHead([]byte(tt.in + "next"))
+			h, n, err := parse([]byte(tt.in + "next"))
 			if err != nil || n != len(tt.in) || h.Chunked != tt.chunked || h.Length != tt.length {
-				t.Fatalf("ParseHead = %+v, %d, %v; want length %d chunked %v over %d bytes", h, n, err, tt.length, tt.chunked, len(tt.in))
+				t.Fatalf("Parse = %+v, %d, %v; want length %d chunked %v over %d bytes", h, n, err, tt.length, tt.chunked, len(tt.in))
 			}
 			for i := range tt.in {
-				if _, n, err := ParseHead([]byte(tt.in[:i])); n != 0 || err != nil {
+				if _, n, err := parse([]byte(tt.in[:i])); n != 0 || err != nil {
 					t.Fatalf("the first %d bytes alone: %d, %v; want to be asked for more", i, n, err)
 				}
 			}
@@ -100,7 +106,7 @@ var refused = []struct {
 
 func TestAmbiguousHeadsAreRefused(t *testing.T) {
 	for _, tt := range refused {
-		_, n, err := ParseHead([]byte(tt.in))
+		_, n, err := parse([]byte(tt.in))
 		var e *Error
 		if !errors.As(err, &e) || e.Status != tt.status || e.Msg != tt.msg || n != 0 {
 			t.Errorf("%q:\n got %d, %v\nwant %d %s", tt.in, n, err, tt.status, tt.msg)
@@ -108,16 +114,16 @@ func TestAmbiguousHeadsAreRefused(t *testing.T) {
 	}
 }
 
-// FuzzParseHead holds the parser to net/http's as oracle: what is let through
+// FuzzRequest holds the parser to net/http's as oracle: what is let through
 // must mean the same there, to the byte.
-func FuzzParseHead(f *testing.F) {
+func FuzzRequest(f *testing.F) {
 	for _, tt := range refused {
 		f.Add([]byte(tt.in))
 	}
 	f.Add([]byte("POST http://a/ HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n"))
 	f.Add([]byte("POST /x HTTP/1.1\r\nHost: a:80\r\nContent-Length: 3\r\n\r\nabc"))
 	f.Fuzz(func(t *testing.T, in []byte) {
-		h, n, err := ParseHead(in)
+		h, n, err := parse(in)
 		if err != nil || n == 0 {
 			return
 		}
@@ -133,7 +139,7 @@ func FuzzParseHead(f *testing.F) {
 		if r.ContentLength != h.Length || h.Chunked != (len(r.TransferEncoding) == 1) {
 			t.Fatalf("framed %d chunked=%v, net/http %d %v", h.Length, h.Chunked, r.ContentLength, r.TransferEncoding)
 		}
-		if again, m, err := ParseHead(in[:n]); err != nil || m != n || again.Length != h.Length {
+		if again, m, err := parse(in[:n]); err != nil || m != n || again.Length != h.Length {
 			t.Fatalf("the head alone reads differently: %+v %d %v", again, m, err)
 		}
 	})

@@ -1,0 +1,201 @@
+// Copyright 2026 The sallyport authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package h1
+
+import "bytes"
+
+// A Field is one field line (RFC 9112 §5). Name and Value are as received,
+// without the white space around the value, and point into what was parsed.
+type Field struct {
+	Name, Value []byte
+	ID          ID
+}
+
+// Fields are a message's field lines in their order.
+type Fields []Field
+
+// An ID is a field name that means something to whoever passes messages on.
+// Names are told apart once, where they are read.
+type ID uint8
+
+// The names known. Everything else is Other.
+const (
+	Other ID = iota
+	Connection
+	ContentLength
+	Date
+	Expect
+	Host
+	KeepAlive
+	MaxForwards
+	ProxyAuthenticate
+	ProxyAuthInfo
+	ProxyAuthorization
+	ProxyConnection
+	TE
+	Trailer
+	TransferEncoding
+	Upgrade
+	Via
+)
+
+// names holds the known names by their length, of which most others have none.
+var names = [...][]struct {
+	lower string
+	id    ID
+}{
+	2:  {{"te", TE}},
+	3:  {{"via", Via}},
+	4:  {{"host", Host}, {"date", Date}},
+	6:  {{"expect", Expect}},
+	7:  {{"trailer", Trailer}, {"upgrade", Upgrade}},
+	10: {{"connection", Connection}, {"keep-alive", KeepAlive}},
+	12: {{"max-forwards", MaxForwards}},
+	14: {{"content-length", ContentLength}},
+	16: {{"proxy-connection", ProxyConnection}},
+	17: {{"transfer-encoding", TransferEncoding}},
+	18: {{"proxy-authenticate", ProxyAuthenticate}},
+	19: {{"proxy-authorization", ProxyAuthorization}},
+	25: {{"proxy-authentication-info", ProxyAuthInfo}},
+}
+
+// Identify returns the ID of a field name, whatever its case.
+func Identify(name []byte) ID {
+	if len(name) < len(names) {
+		for _, n := range names[len(name)] {
+			if equalFold(name, n.lower) {
+				return n.id
+			}
+		}
+	}
+	return Other
+}
+
+// Get returns the value of the first field with id, nil when there is none.
+func (f Fields) Get(id ID) []byte {
+	for i := range f {
+		if f[i].ID == id {
+			return f[i].Value
+		}
+	}
+	return nil
+}
+
+// Value returns the value of the first field of that name, "" when there is none.
+func (f Fields) Value(name string) string {
+	for i := range f {
+		if bytes.EqualFold(f[i].Name, []byte(name)) {
+			return string(f[i].Value)
+		}
+	}
+	return ""
+}
+
+// HasToken reports whether a list-valued field (RFC 9110 §5.6.1) holds token,
+// whatever its case. token is in lower case.
+func (f Fields) HasToken(id ID, token string) bool {
+	for i := range f {
+		if f[i].ID == id && hasToken(f[i].Value, token) {
+			return true
+		}
+	}
+	return false
+}
+
+func hasToken(list []byte, lower string) bool {
+	for len(list) > 0 {
+		item, rest, _ := bytes.Cut(list, comma)
+		if equalFold(bytes.Trim(item, " \t"), lower) {
+			return true
+		}
+		list = rest
+	}
+	return false
+}
+
+var comma = []byte{','}
+
+// equalFold compares in ASCII; lower is a token in lower case. Unicode knows a
+// K that is no k to any HTTP parser.
+func equalFold(b []byte, lower string) bool {
+	if len(b) != len(lower) {
+		return false
+	}
+	for i, c := range b {
+		if 'A' <= c && c <= 'Z' {
+			c |= 0x20
+		}
+		if c != lower[i] {
+			return false
+		}
+	}
+	return true
+}
+
+// splitField takes a field line apart. A line that begins with white space
+// would be obsolete folding (RFC 9112 §5.2), white space before the colon is
+// how CL.TE desyncs are hidden (§5.1): neither is a token, so both are refused.
+func splitField(line []byte) (f Field, err error) {
+	if line[0] == ' ' || line[0] == '\t' {
+		return f, bad("folded field line (obs-fold)")
+	}
+	colon := bytes.IndexByte(line, ':')
+	if colon <= 0 {
+		return f, bad("field line without a name and a colon")
+	}
+	f.Name = line[:colon]
+	for _, c := range f.Name {
+		if class[c]&isToken == 0 {
+			if c == ' ' || c == '\t' {
+				return f, bad("white space before the colon of a field")
+			}
+			return f, bad("field name has a character that is not a token's")
+		}
+	}
+	f.Value = trim(line[colon+1:])
+	for _, c := range f.Value {
+		if class[c]&isControl != 0 {
+			return f, bad("field value has a control character")
+		}
+	}
+	f.ID = Identify(f.Name)
+	return f, nil
+}
+
+// trim cuts OWS (RFC 9110 §5.6.3) off both ends.
+func trim(b []byte) []byte {
+	for len(b) > 0 && (b[0] == ' ' || b[0] == '\t') {
+		b = b[1:]
+	}
+	for len(b) > 0 && (b[len(b)-1] == ' ' || b[len(b)-1] == '\t') {
+		b = b[:len(b)-1]
+	}
+	return b
+}
+
+// A class says what a byte may be part of.
+const (
+	isToken   uint8 = 1 << iota // tchar of RFC 9110 §5.6.2
+	isControl                   // not of a field's value: CTL but for HTAB, §5.5
+	isHost                      // of uri-host [":" port], RFC 3986 §3.2.2
+)
+
+var class = func() (t [256]uint8) {
+	for c := range 256 {
+		letter := c|0x20 >= 'a' && c|0x20 <= 'z'
+		if c >= '0' && c <= '9' || letter {
+			t[c] |= isToken | isHost
+		}
+		if c < ' ' && c != '\t' || c == 0x7f {
+			t[c] |= isControl
+		}
+	}
+	for _, c := range "!#$%&'*+-.^_`|~" {
+		t[c] |= isToken
+	}
+	for _, c := range "!$%&'*+-._~[]:();,=" {
+		t[c] |= isHost
+	}
+	return t
+}()

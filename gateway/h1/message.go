@@ -1,0 +1,181 @@
+// Copyright 2026 The sallyport authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package h1
+
+import (
+	"bytes"
+	"strconv"
+)
+
+// An Error says which rule of the grammar a message breaks, and which status
+// answers it. The connection it came on cannot be used further.
+type Error struct {
+	Status int
+	Msg    string
+}
+
+func (e *Error) Error() string { return e.Msg }
+
+func bad(msg string) *Error { return &Error{Status: 400, Msg: msg} }
+
+// maxFields bounds the field lines of one head: what is kept of each takes more
+// memory than the four bytes of the shortest.
+const maxFields = 1000
+
+// A message is what requests and responses have in common.
+type message struct {
+	Minor  int    // 0 or 1, of HTTP/1.x
+	Fields Fields // in their order; reused by the next Parse
+
+	// Length is that of the body in bytes: 0 when there is none, -1 when its end
+	// is found otherwise: by its chunks or, of a response, by the connection's end.
+	Length  int64
+	Chunked bool
+
+	// KeepAlive reports whether the sender can take another message on the
+	// connection (RFC 9112 §9.3).
+	KeepAlive bool
+
+	length   int64 // Content-Length; -1: none
+	encoding bool  // a Transfer-Encoding was seen
+	hosts    int
+	keep     bool // Connection says keep-alive
+	close    bool // Connection says close
+}
+
+// fields reads the field lines of a head, from b[n:] on, to the empty line. It
+// returns where that ends, or 0 when it has not come yet.
+func (m *message) fields(b []byte, n int) (int, error) {
+	for {
+		line, l, err := nextLine(b[n:])
+		if l == 0 || err != nil {
+			return 0, err
+		}
+		n += l
+		if len(line) == 0 {
+			return n, nil
+		}
+		f, err := splitField(line)
+		if err != nil {
+			return 0, err
+		}
+		if len(m.Fields) >= maxFields {
+			return 0, &Error{Status: 431, Msg: "the head has too many fields"}
+		}
+		m.Fields = append(m.Fields, f)
+		if f.ID == Other {
+			continue
+		}
+		if err := m.heed(f); err != nil {
+			return 0, err
+		}
+	}
+}
+
+// reset makes m ready for the next head.
+func (m *message) reset() {
+	*m = message{Fields: m.Fields[:0], length: -1}
+}
+
+// heed takes in what f says about the message it stands in.
+func (m *message) heed(f Field) error {
+	switch f.ID {
+	case Host:
+		m.hosts++
+		return checkHost(f.Value)
+	case ContentLength:
+		return m.contentLength(f.Value)
+	case TransferEncoding:
+		return m.transferEncoding(f.Value)
+	case Connection:
+		m.keep = m.keep || hasToken(f.Value, "keep-alive")
+		m.close = m.close || hasToken(f.Value, "close")
+	}
+	return nil
+}
+
+// contentLength: RFC 9110 §8.6 lets a recipient merge equal repeats. Nobody
+// honest sends them, and the next hop may merge differently: one is the limit.
+func (m *message) contentLength(value []byte) error {
+	if m.length >= 0 {
+		return bad("more than one Content-Length")
+	}
+	if len(value) == 0 || len(value) > 18 {
+		return bad("Content-Length is not a number of reasonable size")
+	}
+	for _, c := range value {
+		if !isDigit(c) {
+			return bad("Content-Length is not a number of reasonable size")
+		}
+	}
+	m.length, _ = strconv.ParseInt(string(value), 10, 64) // 18 digits fit
+	return nil
+}
+
+// transferEncoding takes chunked and nothing else, once (RFC 9112 §6.1).
+func (m *message) transferEncoding(value []byte) error {
+	if m.encoding {
+		return bad("more than one Transfer-Encoding")
+	}
+	m.encoding = true
+	if !equalFold(value, "chunked") {
+		return &Error{Status: 501, Msg: "a transfer coding other than chunked"}
+	}
+	m.Chunked = true
+	return nil
+}
+
+// keepAlive applies RFC 9112 §9.3.
+func (m *message) keepAlive() bool {
+	return !m.close && (m.Minor == 1 || m.keep)
+}
+
+// nextLine returns the line at the start of b without its CRLF, and its whole
+// length; 0 when it is not complete. RFC 9112 §2.2 allows a recipient to take
+// a bare LF as the end of a line; two recipients that differ in that see two
+// messages, so it is refused, as a bare CR is.
+func nextLine(b []byte) (line []byte, n int, err error) {
+	i := bytes.IndexByte(b, '\n')
+	if i < 0 {
+		if j := bytes.IndexByte(b, '\r'); j >= 0 && j < len(b)-1 {
+			return nil, 0, bad("bare CR in the message head")
+		}
+		return nil, 0, nil
+	}
+	if i == 0 || b[i-1] != '\r' {
+		return nil, 0, bad("line ends in LF without CR")
+	}
+	line = b[:i-1]
+	if bytes.IndexByte(line, '\r') >= 0 {
+		return nil, 0, bad("bare CR in the message head")
+	}
+	return line, i + 1, nil
+}
+
+// version reads HTTP-version (RFC 9112 §2.3), which is case-sensitive.
+func version(b []byte) (minor int, err error) {
+	switch string(b) {
+	case "HTTP/1.1":
+		return 1, nil
+	case "HTTP/1.0":
+		return 0, nil
+	}
+	if len(b) == 8 && string(b[:5]) == "HTTP/" && isDigit(b[5]) && b[6] == '.' && isDigit(b[7]) {
+		return 0, &Error{Status: 505, Msg: "HTTP version is neither 1.1 nor 1.0"}
+	}
+	return 0, errVersion
+}
+
+// checkHost allows what uri-host [":" port] can hold (RFC 3986 §3.2.2); which
+// host it names is for the caller to read.
+func checkHost(value []byte) error {
+	for _, c := range value {
+		if class[c]&isHost == 0 {
+			return bad("Host has a character no host can have")
+		}
+	}
+	return nil
+}
+
+func isDigit(c byte) bool { return c >= '0' && c <= '9' }

@@ -1,0 +1,124 @@
+// Copyright 2026 The sallyport authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package gateway
+
+import (
+	"context"
+	"crypto/tls"
+	"net"
+	"net/netip"
+	"time"
+
+	"sallyport/policy"
+	"sallyport/tunnel"
+)
+
+// A route is where a request goes and what its connection must be like: all
+// that may differ between two requests and must not be shared over a connection
+// or a session ticket (law 7).
+type route struct {
+	secure bool   // originate; otherwise relay
+	trust  string // Trust.Key: roots, pins, versions, ALPN, client certificate
+	permit string // which addresses the rule opened: a guarded rule must not ride on a connection an unguarded one made
+	host   string
+	port   uint16
+}
+
+// route finds out where a decided request goes. The zero Trust is relay's.
+func (p *passage) route(o *outgoing) (r route, t Trust, err error) {
+	r = route{secure: o.secure, permit: p.decision.Rule.PermitKey(), host: o.host, port: o.port}
+	if !r.secure {
+		return r, t, nil
+	}
+	if p.gen.Trust == nil {
+		return r, t, errNoTrust
+	}
+	if t, err = p.gen.Trust(p.decision.Rule.Origin); err != nil {
+		return r, t, err
+	}
+	if t.Config == nil {
+		return r, t, errNoTrust
+	}
+	r.trust = t.Key
+	return r, t, nil
+}
+
+// A leg is a connection to an origin and what making it took.
+type leg struct {
+	net.Conn
+	dns, connect, handshake time.Duration
+	addr                    netip.AddrPort
+	clientCert              string
+	tls                     *tls.ConnectionState // as the handshake left it; nil: relay
+}
+
+// NetConn is the connection beneath.
+func (l *leg) NetConn() net.Conn { return l.Conn }
+
+func (l *leg) CloseWrite() error { return l.Conn.(*net.TCPConn).CloseWrite() }
+
+// record is what is told of the leg.
+func (l *leg) record(reused bool) OriginLeg {
+	o := OriginLeg{Addr: l.addr, TLS: l.tls, ClientCert: l.clientCert, Reused: reused}
+	if !reused {
+		o.DNS, o.Connect, o.Handshake = l.dns, l.connect, l.handshake
+	}
+	return o
+}
+
+// dial connects to what the decision allows, and never to the gateway itself.
+func (s *Server) dial(ctx context.Context, d policy.Decision, host string, port uint16) (*leg, error) {
+	dialer := s.Dialer
+	dialer.Permit = func(a netip.AddrPort) error {
+		if s.isSelf(a) {
+			return errSelf
+		}
+		return d.Permit(a.Addr())
+	}
+	var times tunnel.Times
+	c, err := dialer.Dial(ctx, host, port, &times)
+	if err != nil {
+		return nil, &legError{stage: stageDial, addr: hostPort(host, port), err: err}
+	}
+	l := &leg{Conn: c, dns: times.DNS, connect: times.Connect}
+	if a, ok := c.RemoteAddr().(*net.TCPAddr); ok {
+		l.addr = a.AddrPort()
+		l.addr = netip.AddrPortFrom(l.addr.Addr().Unmap(), l.addr.Port())
+	}
+	return l, nil
+}
+
+// shake completes a verified handshake over c, which belongs to l. It closes
+// neither.
+func (s *Server) shake(ctx context.Context, l *leg, c net.Conn, cfg *tls.Config, clientCert string) (*tls.Conn, error) {
+	if cfg == nil {
+		return nil, errNoTrust
+	}
+	ctx, cancel := context.WithTimeout(ctx, s.Limits.shake())
+	defer cancel()
+	start := time.Now()
+	t := tls.Client(c, cfg)
+	if err := t.HandshakeContext(ctx); err != nil {
+		return nil, err
+	}
+	state := t.ConnectionState() // once: it is a large copy, and the record of every request wants it
+	l.handshake, l.clientCert, l.tls = time.Since(start), clientCert, &state
+	return t, nil
+}
+
+// originTickets keeps the session tickets of origins apart: crypto/tls names
+// them by the server name alone, which several ports share, and with sni: in
+// the profile several hosts (law 7).
+type originTickets struct {
+	addr string
+	tls.ClientSessionCache
+}
+
+func (t originTickets) Get(key string) (*tls.ClientSessionState, bool) {
+	return t.ClientSessionCache.Get(key + " " + t.addr)
+}
+
+func (t originTickets) Put(key string, cs *tls.ClientSessionState) {
+	t.ClientSessionCache.Put(key+" "+t.addr, cs)
+}

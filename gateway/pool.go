@@ -1,0 +1,183 @@
+// Copyright 2026 The sallyport authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package gateway
+
+import (
+	"crypto/tls"
+	"sync"
+	"time"
+
+	"sallyport/gateway/wire"
+)
+
+// Bounds of what is kept of connections to origins.
+const (
+	maxIdle         = 4096 // connections
+	maxIdlePerRoute = 256
+	idleTime        = 90 * time.Second
+	maxRoutes       = 8192 // of which the TLS session and the configuration are kept
+)
+
+// A pool keeps the engine's connections to origins, each for its route alone,
+// and what makes the next one cheaper. The most recently used is taken first:
+// the others get the rest that lets them be closed. The zero value is ready.
+type pool struct {
+	mu     sync.Mutex
+	routes map[route]*known
+	idle   int
+	sweep  *time.Timer // runs while there is something to sweep
+}
+
+// known is what is remembered of a route.
+type known struct {
+	idle   []*hop
+	config *tls.Config // nil: relay, or nobody has been there
+	used   time.Time
+}
+
+// take returns a connection that has nothing wrong with it, or nil.
+func (o *pool) take(r route) *hop {
+	for {
+		o.mu.Lock()
+		k := o.routes[r]
+		if k == nil || len(k.idle) == 0 {
+			o.mu.Unlock()
+			return nil
+		}
+		n := len(k.idle) - 1
+		h := k.idle[n]
+		k.idle[n] = nil
+		k.idle = k.idle[:n]
+		o.idle--
+		o.mu.Unlock()
+		// An origin that has closed would cost a request that may not be
+		// repeated; one that has spoken before it was asked has an answer ready
+		// for somebody's next question (response queue poisoning).
+		if h.wire.State() == wire.Quiet {
+			return h
+		}
+		h.drop()
+	}
+}
+
+// keep gives h back for the next request of its route.
+func (o *pool) keep(h *hop, now time.Time) {
+	o.mu.Lock()
+	k := o.know(h.route, now)
+	if o.idle >= maxIdle || len(k.idle) >= maxIdlePerRoute {
+		o.mu.Unlock()
+		h.drop()
+		return
+	}
+	h.since = now
+	k.idle = append(k.idle, h)
+	o.idle++
+	o.mu.Unlock()
+}
+
+// know returns what is remembered of r, which may be nothing yet. o.mu is held.
+func (o *pool) know(r route, now time.Time) *known {
+	k := o.routes[r]
+	if k == nil {
+		if o.routes == nil {
+			o.routes = make(map[route]*known)
+			o.sweep = time.AfterFunc(idleTime/3, o.clean)
+		}
+		if len(o.routes) >= maxRoutes {
+			o.forget()
+		}
+		k = &known{}
+		o.routes[r] = k
+	}
+	k.used = now
+	return k
+}
+
+// forget makes room: of a handful of routes, whichever they are, the one that
+// was used longest ago. o.mu is held.
+func (o *pool) forget() {
+	var oldest route
+	var at time.Time
+	n := 0
+	for r, k := range o.routes {
+		if at.IsZero() || k.used.Before(at) {
+			oldest, at = r, k.used
+		}
+		if n++; n == 16 {
+			break
+		}
+	}
+	o.abandon(oldest, 0)
+	delete(o.routes, oldest)
+}
+
+// abandon closes all but the newest n idle connections of r. o.mu is held.
+func (o *pool) abandon(r route, n int) {
+	k := o.routes[r]
+	cut := len(k.idle) - n
+	for _, h := range k.idle[:cut] {
+		h.drop()
+	}
+	o.idle -= cut
+	k.idle = append([]*hop(nil), k.idle[cut:]...)
+}
+
+// config returns the TLS configuration for r, made by open for the first
+// connection there. It is not to be changed.
+func (o *pool) config(r route, open func() *tls.Config) *tls.Config {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	k := o.know(r, time.Now())
+	if k.config == nil {
+		k.config = open()
+	}
+	return k.config
+}
+
+// clean closes what has been idle for too long or was closed by its origin.
+func (o *pool) clean() {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	now := time.Now()
+	for r, k := range o.routes {
+		n := 0
+		for n < len(k.idle) && now.Sub(k.idle[n].since) > idleTime {
+			n++
+		}
+		if n > 0 {
+			o.abandon(r, len(k.idle)-n)
+		}
+		live := k.idle[:0]
+		for _, h := range k.idle {
+			if h.wire.State() == wire.Quiet {
+				live = append(live, h)
+				continue
+			}
+			h.drop()
+			o.idle--
+		}
+		clear(k.idle[len(live):])
+		if k.idle = live; len(live) == 0 && now.Sub(k.used) > time.Hour {
+			delete(o.routes, r)
+		}
+	}
+	if len(o.routes) == 0 {
+		o.routes = nil // know begins again
+		return
+	}
+	o.sweep.Reset(idleTime / 3)
+}
+
+// close ends every idle connection.
+func (o *pool) close() {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	for r := range o.routes {
+		o.abandon(r, 0)
+	}
+	if o.sweep != nil {
+		o.sweep.Stop()
+	}
+	o.routes = nil
+}

@@ -1,0 +1,28 @@
+// Copyright 2026 The sallyport authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package wire
+
+import "net"
+
+// A plain socket is read and written as any connection is.
+type plain struct{ c *Conn }
+
+func (s plain) read(p []byte) (int, error) { return s.c.conn.Read(p) }
+
+func (s plain) fill() (int, error) {
+	n, err := s.c.conn.Read(s.c.borrow())
+	if s.c.w+n == 0 {
+		s.c.release()
+	}
+	return n, err
+}
+
+func (s plain) write(a, b []byte) (int, error) {
+	bufs := net.Buffers{a, b}
+	n, err := bufs.WriteTo(s.c.conn)
+	return int(n), err
+}
+
+// state cannot look without taking.
+func (s plain) state() State { return Quiet }
