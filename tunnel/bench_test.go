@@ -91,6 +91,9 @@ func generate(args []string) error {
 	if args[2] == "new" {
 		return newLoad(client, n)
 	}
+	if args[2] == "herd" {
+		return herdLoad(client, n)
+	}
 	origin, err := net.Dial("tcp", args[1])
 	if err != nil {
 		return err
