@@ -6,6 +6,7 @@ package tunnel
 import (
 	"slices"
 	"sync"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -33,6 +34,9 @@ const (
 	maxLarge = 16
 	maxPipes = maxLarge + 64
 
+	// pipeRest is how long the kernel is left alone after it has refused a pipe.
+	pipeRest = time.Second
+
 	// maxIdlePipes bounds those kept for the next who asks.
 	maxIdlePipes = 16
 )
@@ -43,6 +47,10 @@ var pipes struct {
 	idle []*pipe // small before large, so that the last is taken
 	live int
 	wide int // live ones made large
+
+	// Until then none is made: the kernel has refused one. Asking at each buffer
+	// that fills would be five system calls beside two.
+	not int64
 }
 
 // borrowPipe returns an empty pipe that is the caller's until returnPipe or
@@ -55,7 +63,7 @@ func borrowPipe() *pipe {
 		pipes.mu.Unlock()
 		return p
 	}
-	if pipes.live >= maxPipes {
+	if pipes.live >= maxPipes || pipes.not > 0 && clock() < pipes.not {
 		pipes.mu.Unlock()
 		return nil
 	}
@@ -70,6 +78,9 @@ func borrowPipe() *pipe {
 	p := newPipe(size)
 	if p == nil {
 		forgetPipe(size)
+		pipes.mu.Lock()
+		pipes.not = clock() + int64(pipeRest)
+		pipes.mu.Unlock()
 	}
 	return p
 }

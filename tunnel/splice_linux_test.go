@@ -7,6 +7,7 @@ import (
 	"context"
 	"io"
 	"runtime"
+	"syscall"
 	"testing"
 	"time"
 
@@ -94,6 +95,41 @@ func TestPipesRunOut(t *testing.T) {
 		returnPipe(p)
 	}
 	if n := closePipes(); n != 0 {
+		t.Errorf("%d pipes left in use", n)
+	}
+}
+
+// TestPipesRefused: what the kernel refuses is not asked for again at once.
+func TestPipesRefused(t *testing.T) {
+	closePipes()
+	var limit syscall.Rlimit
+	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &limit); err != nil {
+		t.Fatal(err)
+	}
+	lower := limit
+	lower.Cur = 1
+	if err := syscall.Setrlimit(syscall.RLIMIT_NOFILE, &lower); err != nil {
+		t.Fatal(err)
+	}
+	refused := borrowPipe()
+	if err := syscall.Setrlimit(syscall.RLIMIT_NOFILE, &limit); err != nil {
+		t.Fatal(err)
+	}
+	if refused != nil || borrowPipe() != nil {
+		t.Error("a pipe")
+	}
+	pipes.mu.Lock()
+	if left := pipes.not - clock(); left <= 0 || left > int64(pipeRest) {
+		t.Errorf("asked again in %v", time.Duration(left))
+	}
+	pipes.not = clock()
+	pipes.mu.Unlock()
+	p := borrowPipe()
+	if p == nil {
+		t.Fatal("still no pipe")
+	}
+	closePipe(p)
+	if n := livePipes(); n != 0 {
 		t.Errorf("%d pipes left in use", n)
 	}
 }
