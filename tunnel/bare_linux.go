@@ -19,8 +19,8 @@ import (
 // first, to duplicate its descriptor and close it, is a fifth of all that a
 // short tunnel costs.
 //
-// It is a net.Conn all the same. Used as one, by a tunnel that cannot be a
-// pair, it becomes an *os.File, for which no further descriptor is needed.
+// It is a net.Conn all the same. Used as one it becomes an *os.File, for which no
+// further descriptor is needed.
 type bare struct {
 	to   netip.AddrPort
 	loop *loop // whose pair it is to be of
@@ -104,13 +104,17 @@ func (b *bare) CloseWrite() error {
 	return b.control("shutdown", func(fd int) error { return unix.Shutdown(fd, unix.SHUT_WR) })
 }
 
-// SetLinger knows no other value than 0.
-func (b *bare) SetLinger(int) error {
-	return b.control("setsockopt", linger0)
+// SetLinger is net.TCPConn's.
+func (b *bare) SetLinger(sec int) error {
+	return b.control("setsockopt", func(fd int) error { return linger(fd, sec) })
 }
 
-func linger0(fd int) error {
-	return unix.SetsockoptLinger(fd, unix.SOL_SOCKET, unix.SO_LINGER, &unix.Linger{Onoff: 1})
+func linger(fd, sec int) error {
+	l := unix.Linger{Onoff: 1, Linger: int32(sec)}
+	if sec < 0 {
+		l = unix.Linger{}
+	}
+	return unix.SetsockoptLinger(fd, unix.SOL_SOCKET, unix.SO_LINGER, &l)
 }
 
 func (b *bare) SetDeadline(t time.Time) error {

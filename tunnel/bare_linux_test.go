@@ -133,6 +133,11 @@ func TestBareConn(t *testing.T) {
 	if _, err := b.Read(make([]byte, 1)); !errors.As(err, &ne) || !ne.Timeout() {
 		t.Errorf("read after the deadline: %v", err)
 	}
+	for _, sec := range []int{0, -1} { // taken back
+		if err := b.SetLinger(sec); err != nil {
+			t.Error(err)
+		}
+	}
 	if err := b.Close(); err != nil {
 		t.Error(err)
 	}

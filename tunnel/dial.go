@@ -61,8 +61,10 @@ func (d *Dialer) Dial(ctx context.Context, host string, port uint16, t *Times) (
 	return c.(*net.TCPConn), nil
 }
 
-// DialOrigin is Dial for the Origin of a Tunnel, which costs less that way. The
-// connection serves for everything else as well, but is no *net.TCPConn.
+// DialOrigin is Dial for less than half of the CPU, and what the Origin of a
+// Tunnel should come from. On Linux the connection is no *net.TCPConn; it has
+// that one's CloseWrite, SetLinger and SyscallConn, and serves for everything
+// else as well. No finalizer closes one that is forgotten.
 func (d *Dialer) DialOrigin(ctx context.Context, host string, port uint16, t *Times) (net.Conn, error) {
 	return d.dial(ctx, "tcp", host, port, t, (*attempts).connectBare)
 }

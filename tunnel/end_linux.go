@@ -92,7 +92,7 @@ func (p *pair) closeSide(side int, cut bool) {
 		return
 	}
 	if cut { // see reset
-		_ = linger0(int(p.fd[side]))
+		_ = linger(int(p.fd[side]), 0)
 	}
 	closeSocket(p.fd[side])
 	p.fd[side] = -1

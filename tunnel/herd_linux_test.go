@@ -67,7 +67,13 @@ func newTalk(t testing.TB, rnd *rand.Rand, words []byte) *talk {
 		at := rnd.IntN(len(words) - n)
 		return words[at : at+n]
 	}
-	k := &talk{r: newRig(t), up: part(), down: part(), slowUp: rnd.IntN(4) == 0, slowDown: rnd.IntN(4) == 0}
+	var r *rig
+	if rnd.IntN(2) == 0 {
+		r = newRig(t)
+	} else {
+		r, _ = bareRig(t)
+	}
+	k := &talk{r: r, up: part(), down: part(), slowUp: rnd.IntN(4) == 0, slowDown: rnd.IntN(4) == 0}
 	limit := time.Now().Add(3 * deadline)
 	k.r.client.SetDeadline(limit)
 	k.r.origin.SetDeadline(limit)
