@@ -124,7 +124,10 @@ func (c *conn) next() (fault *h1.Error, ok bool) {
 	c.chunked, c.last, c.wanting, c.begun, c.half = false, false, false, false, false
 	c.leaving.Store(false)
 	limit := c.s.Limits.head()
-	c.allowRead(time.Now(), c.s.Limits.idle())
+	if c.p.now.IsZero() {
+		c.p.now = time.Now()
+	}
+	c.allowRead(c.p.now, c.s.Limits.idle())
 	for seen := 0; ; {
 		b := c.wire.Buffered()
 		// RFC 9112 §2.2: an empty line ahead of a request line is skipped; old
@@ -301,7 +304,7 @@ func (c *conn) allowRead(now time.Time, limit time.Duration) {
 }
 
 func (c *conn) allowWrite() {
-	now, limit := time.Now(), c.s.Limits.stall()
+	now, limit := c.p.now, c.s.Limits.stall()
 	if c.writeBy.Sub(now) >= limit-limit/8 {
 		return
 	}

@@ -27,8 +27,8 @@ func (p *passage) exchange(o *outgoing) (*answer, error) {
 		if err != nil {
 			return nil, err
 		}
-		h.client = p.client
-		h.client.tie(h.wire)
+		h.p = p
+		p.client.tie(h.wire)
 		p.rec.Origin = h.record(h.reused)
 		if err = p.ask(h, o); err == nil {
 			return h.answer(), nil
@@ -148,13 +148,12 @@ func (h *hop) close() {
 	sent := h.up == nil || h.up.stop(h)
 	h.in.Discard(h.used)
 	h.used = 0
-	if h.client != nil {
-		h.client.tie(nil)
-		h.client = nil
-	}
+	h.p.client.tie(nil)
+	now := h.p.now
+	h.p = nil
 	if sent && h.spoke && h.body.Done() && !h.over && h.res.KeepAlive && !h.res.Odd && h.res.Status >= 200 && h.clean() {
 		h.reused = true
-		h.pool.keep(h, time.Now())
+		h.pool.keep(h, now)
 		return
 	}
 	h.drop()

@@ -32,7 +32,8 @@ func (p *passage) forward() {
 		return
 	}
 	defer a.body.close()
-	p.rec.FirstByte = time.Since(p.rec.Time)
+	p.now = time.Now()
+	p.rec.FirstByte = p.now.Sub(p.rec.Time)
 	if err := p.up.failed(); err != nil {
 		// An origin may answer the stump of a request whose body turned out to
 		// be malformed, as fast as it is hung up on.
@@ -227,6 +228,7 @@ func (p *passage) copyBody(a *answer) error {
 		if err := a.body.wait(); err != nil {
 			return incomplete(err)
 		}
+		p.now = time.Now()
 	}
 }
 

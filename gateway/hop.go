@@ -27,6 +27,7 @@ type hop struct {
 	w     io.Writer // what it is told
 
 	pool  *pool
+	known *known    // where it is kept; nil: not yet
 	since time.Time // idle
 
 	// Deadlines that are set, so that they are not for every request anew.
@@ -41,7 +42,7 @@ type hop struct {
 	over   bool // the connection has ended, and with it the body
 	up     *uploading
 	said   answer
-	client client // whose end is the hop's; nil: nobody's
+	p      *passage
 }
 
 // An input is what a connection has to say: see wire.Conn.
@@ -67,13 +68,12 @@ func (p *passage) hop(r route, trust Trust, fresh bool) (*hop, error) {
 		return nil, err
 	}
 	h := &hop{leg: l, route: r, pool: &s.pool}
-	tcp := l.Conn.(*net.TCPConn)
 	if !r.secure {
-		h.wire = wire.New(tcp)
+		h.wire = wire.New(l.Conn)
 		h.in, h.w = h.wire, h.wire
 		return h, nil
 	}
-	h.wire = wire.NewTLS(tcp)
+	h.wire = wire.NewTLS(l.Conn)
 	cfg := s.pool.config(r, func() *tls.Config { return engineConfig(trust, r) })
 	if h.tls, err = s.shake(ctx, l, h.wire, cfg, trust.ClientCert); err != nil {
 		h.drop()

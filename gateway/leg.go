@@ -6,6 +6,7 @@ package gateway
 import (
 	"context"
 	"crypto/tls"
+	"errors"
 	"net"
 	"net/netip"
 	"time"
@@ -56,7 +57,12 @@ type leg struct {
 // NetConn is the connection beneath.
 func (l *leg) NetConn() net.Conn { return l.Conn }
 
-func (l *leg) CloseWrite() error { return l.Conn.(*net.TCPConn).CloseWrite() }
+func (l *leg) CloseWrite() error {
+	if half, ok := l.Conn.(interface{ CloseWrite() error }); ok {
+		return half.CloseWrite()
+	}
+	return errors.ErrUnsupported
+}
 
 // record is what is told of the leg.
 func (l *leg) record(reused bool) OriginLeg {
@@ -77,7 +83,7 @@ func (s *Server) dial(ctx context.Context, d policy.Decision, host string, port 
 		return d.Permit(a.Addr())
 	}
 	var times tunnel.Times
-	c, err := dialer.Dial(ctx, host, port, &times)
+	c, err := dialer.DialOrigin(ctx, host, port, &times)
 	if err != nil {
 		return nil, &legError{stage: stageDial, addr: hostPort(host, port), err: err}
 	}

@@ -30,6 +30,7 @@ type passage struct {
 	query     policy.Query
 	decision  policy.Decision
 	rec       *Record
+	now       time.Time // when something last happened; reading the clock costs
 	up        *upload
 	out       outgoing
 	fields    h1.Fields // of a message for the next hop
@@ -68,8 +69,9 @@ func (p *passage) pass(fault *h1.Error) {
 func (p *passage) open(s *Server, c client, req *h1.Request, from Request) {
 	*p = passage{s: s, gen: s.generation(), client: c, req: req, fields: p.fields[:0], authority: p.authority[:0]}
 	p.method = methodName(req.Method)
+	p.now = time.Now()
 	p.rec = &Record{
-		Time: time.Now(), ID: newID(), Client: from.From, ClientTLS: from.TLS,
+		Time: p.now, ID: newID(), Client: from.From, ClientTLS: from.TLS,
 		Method: p.method, Proto: "HTTP/1.1",
 	}
 	if req.Minor == 0 {
@@ -116,6 +118,7 @@ func (p *passage) end() {
 	}
 	if !p.passed {
 		p.s.report(p.rec)
+		p.now = p.rec.Time.Add(p.rec.Total)
 	}
 }
 

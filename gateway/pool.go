@@ -29,11 +29,12 @@ type pool struct {
 	sweep  *time.Timer // runs while there is something to sweep
 }
 
-// known is what is remembered of a route.
+// known is what is remembered of a route. pool.mu guards it.
 type known struct {
 	idle   []*hop
 	config *tls.Config // nil: relay, or nobody has been there
 	used   time.Time
+	gone   bool // forgotten
 }
 
 // take returns a connection that has nothing wrong with it, or nil.
@@ -64,7 +65,12 @@ func (o *pool) take(r route) *hop {
 // keep gives h back for the next request of its route.
 func (o *pool) keep(h *hop, now time.Time) {
 	o.mu.Lock()
-	k := o.know(h.route, now)
+	k := h.known
+	if k == nil || k.gone {
+		k = o.know(h.route, now)
+		h.known = k
+	}
+	k.used = now
 	if o.idle >= maxIdle || len(k.idle) >= maxIdlePerRoute {
 		o.mu.Unlock()
 		h.drop()
@@ -108,8 +114,14 @@ func (o *pool) forget() {
 			break
 		}
 	}
-	o.abandon(oldest, 0)
-	delete(o.routes, oldest)
+	o.drop(oldest)
+}
+
+// drop forgets r. o.mu is held.
+func (o *pool) drop(r route) {
+	o.abandon(r, 0)
+	o.routes[r].gone = true
+	delete(o.routes, r)
 }
 
 // abandon closes all but the newest n idle connections of r. o.mu is held.
@@ -159,7 +171,7 @@ func (o *pool) clean() {
 		}
 		clear(k.idle[len(live):])
 		if k.idle = live; len(live) == 0 && now.Sub(k.used) > time.Hour {
-			delete(o.routes, r)
+			o.drop(r)
 		}
 	}
 	if len(o.routes) == 0 {
@@ -174,7 +186,7 @@ func (o *pool) close() {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	for r := range o.routes {
-		o.abandon(r, 0)
+		o.drop(r)
 	}
 	if o.sweep != nil {
 		o.sweep.Stop()

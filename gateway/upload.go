@@ -95,6 +95,9 @@ func (u *upload) failed() error {
 // stop ends an upload whose answer is complete. What is left of the body would
 // be read as the next request, so the connection ends too.
 func (u *upload) stop() {
+	if u.length == 0 { // nothing is everybody's: leave its memory alone
+		return
+	}
 	u.quit.Store(true)
 	if u.complete() {
 		return

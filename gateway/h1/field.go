@@ -3,7 +3,10 @@
 
 package h1
 
-import "bytes"
+import (
+	"bytes"
+	"encoding/binary"
+)
 
 // A Field is one field line (RFC 9112 §5). Name and Value are as received,
 // without the white space around the value, and point into what was parsed.
@@ -150,17 +153,41 @@ func splitField(line []byte) (f Field, err error) {
 			if c == ' ' || c == '\t' {
 				return f, bad("white space before the colon of a field")
 			}
-			return f, bad("field name has a character that is not a token's")
+			return f, badByte(c, "field name has a character that is not a token's")
 		}
 	}
 	f.Value = trim(line[colon+1:])
-	for _, c := range f.Value {
-		if class[c]&isControl != 0 {
-			return f, bad("field value has a control character")
-		}
+	if i := control(f.Value); i >= 0 {
+		return f, badByte(f.Value[i], "field value has a control character")
 	}
 	f.ID = Identify(f.Name)
 	return f, nil
+}
+
+// control returns where the first byte is that no field's value can have, or -1.
+// Values are long: it looks at eight bytes at a time while there is none, and at
+// each where there may be (a byte below SP, or DEL).
+func control(b []byte) int {
+	const each, high = 0x0101010101010101, 0x8080808080808080
+	i := 0
+	for ; i+8 <= len(b); i += 8 {
+		x := binary.LittleEndian.Uint64(b[i:])
+		del := x ^ each*0x7f
+		if ((x-each*' ')&^x|(del-each)&^del)&high == 0 {
+			continue
+		}
+		for j, c := range b[i : i+8] {
+			if class[c]&isControl != 0 {
+				return i + j
+			}
+		}
+	}
+	for ; i < len(b); i++ {
+		if class[b[i]]&isControl != 0 {
+			return i
+		}
+	}
+	return -1
 }
 
 // trim cuts OWS (RFC 9110 §5.6.3) off both ends.

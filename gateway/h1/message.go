@@ -64,11 +64,10 @@ func (m *message) fields(b []byte, n int) (int, error) {
 			return 0, &Error{Status: 431, Msg: "the head has too many fields"}
 		}
 		m.Fields = append(m.Fields, f)
-		if f.ID == Other {
-			continue
-		}
-		if err := m.heed(f); err != nil {
-			return 0, err
+		if f.ID != Other {
+			if err := m.heed(f); err != nil {
+				return 0, err
+			}
 		}
 	}
 }
@@ -134,7 +133,8 @@ func (m *message) keepAlive() bool {
 // nextLine returns the line at the start of b without its CRLF, and its whole
 // length; 0 when it is not complete. RFC 9112 §2.2 allows a recipient to take
 // a bare LF as the end of a line; two recipients that differ in that see two
-// messages, so it is refused, as a bare CR is.
+// messages, so it is refused, as a bare CR is: here in an unfinished line, and
+// in a whole one where its bytes are looked at.
 func nextLine(b []byte) (line []byte, n int, err error) {
 	i := bytes.IndexByte(b, '\n')
 	if i < 0 {
@@ -146,11 +146,15 @@ func nextLine(b []byte) (line []byte, n int, err error) {
 	if i == 0 || b[i-1] != '\r' {
 		return nil, 0, bad("line ends in LF without CR")
 	}
-	line = b[:i-1]
-	if bytes.IndexByte(line, '\r') >= 0 {
-		return nil, 0, bad("bare CR in the message head")
+	return b[:i-1], i + 1, nil
+}
+
+// badByte is what is wrong with a line that holds a byte it must not.
+func badByte(c byte, otherwise string) *Error {
+	if c == '\r' {
+		otherwise = "bare CR in the message head"
 	}
-	return line, i + 1, nil
+	return bad(otherwise)
 }
 
 // version reads HTTP-version (RFC 9112 §2.3), which is case-sensitive.

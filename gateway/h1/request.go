@@ -45,8 +45,10 @@ func (r *Request) Parse(b []byte) (n int, err error) {
 		return 0, err
 	}
 	for i := range r.Fields {
-		if err := r.heed(r.Fields[i]); err != nil {
-			return 0, err
+		if r.Fields[i].ID != Other {
+			if err := r.heed(&r.Fields[i]); err != nil {
+				return 0, err
+			}
 		}
 	}
 	if err := r.frame(); err != nil {
@@ -61,12 +63,15 @@ func (r *Request) line(line []byte) (err error) {
 	sp1 := bytes.IndexByte(line, ' ')
 	sp2 := bytes.LastIndexByte(line, ' ')
 	if sp1 <= 0 || sp2 == sp1 {
+		if bytes.IndexByte(line, '\r') >= 0 {
+			return badByte('\r', "")
+		}
 		return bad("request line is not method, target and version")
 	}
 	r.Method, r.Target = line[:sp1], line[sp1+1:sp2]
 	for _, c := range r.Method {
 		if class[c]&isToken == 0 {
-			return bad("method has a character that is not a token's")
+			return badByte(c, "method has a character that is not a token's")
 		}
 	}
 	if len(r.Target) == 0 {
@@ -74,17 +79,19 @@ func (r *Request) line(line []byte) (err error) {
 	}
 	for _, c := range r.Target {
 		if c <= ' ' || c == 0x7f {
-			return bad("request target has a space or control character")
+			return badByte(c, "request target has a space or control character")
 		}
 	}
-	r.Minor, err = version(line[sp2+1:])
+	if r.Minor, err = version(line[sp2+1:]); err != nil && bytes.IndexByte(line, '\r') >= 0 {
+		return badByte('\r', "")
+	}
 	return err
 }
 
 var errVersion = bad("request line does not end in an HTTP version")
 
 // heed takes in what means something in requests only.
-func (r *Request) heed(f Field) error {
+func (r *Request) heed(f *Field) error {
 	switch f.ID {
 	case Expect:
 		if !equalFold(f.Value, "100-continue") {

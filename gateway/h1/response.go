@@ -68,10 +68,8 @@ func (r *Response) line(line []byte) (err error) {
 	if len(rest) > 0 {
 		rest = rest[1:]
 	}
-	for _, c := range rest {
-		if class[c]&isControl != 0 {
-			return bad("the answer's reason phrase has a control character")
-		}
+	if i := control(rest); i >= 0 {
+		return badByte(rest[i], "the answer's reason phrase has a control character")
 	}
 	r.Reason = rest
 	return nil

@@ -49,8 +49,9 @@ type socket interface {
 	state() State
 }
 
-// New takes c over. A *net.TCPConn is what the package is for; with any other
-// it only buffers.
+// New takes c over. A TCP socket is what the package is for: a *net.TCPConn, or
+// another net.Conn that is a syscall.Conn, which must not itself keep any bytes.
+// With what is neither it only buffers.
 func New(c net.Conn) *Conn {
 	w := &Conn{conn: c}
 	w.sock = newSocket(w)
@@ -222,7 +223,7 @@ func (c *Conn) CloseWrite() error {
 
 // SetLinger is net.TCPConn's; without TCP it does nothing.
 func (c *Conn) SetLinger(sec int) error {
-	if tcp, ok := c.conn.(*net.TCPConn); ok {
+	if tcp, ok := c.conn.(interface{ SetLinger(int) error }); ok {
 		return tcp.SetLinger(sec)
 	}
 	return nil

@@ -41,7 +41,7 @@ type raw struct {
 const maxWrite = 128 << 10
 
 func newSocket(c *Conn) socket {
-	tcp, ok := c.conn.(*net.TCPConn)
+	tcp, ok := c.conn.(syscall.Conn)
 	if !ok {
 		return plain{c}
 	}
