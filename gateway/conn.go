@@ -32,8 +32,10 @@ type conn struct {
 	body h1.Body
 	p    passage
 
-	// Deadlines that are set, so that they are not for every request anew.
+	// Deadlines that are set, so that they are not for every request anew, and
+	// what the next wait for the client may take.
 	readBy, writeBy time.Time
+	patience        time.Duration
 
 	// Of the present answer.
 	chunked bool
@@ -55,17 +57,26 @@ type conn struct {
 	cause  error // why it was cut
 	tied   io.Closer
 	half   bool // the client sends no more, and waits for its answer
+	halted bool // nothing more is read of the present body
 	ctx    context.Context
 	cancel context.CancelCauseFunc
 }
 
-func newConn(s *Server, c net.Conn) *conn {
-	k := &conn{s: s, wire: wire.New(c)}
-	if a, ok := c.RemoteAddr().(*net.TCPAddr); ok {
+// accept makes c the connection from a client.
+func (c *conn) accept(from net.Conn) {
+	c.mu.Lock() // the patrol may still look at what was served before
+	defer c.mu.Unlock()
+	c.wire = wire.New(from)
+	c.wire.BeforeRead, c.wire.BeforeWrite = c.allowRead, c.allowWrite
+	c.from = netip.AddrPort{}
+	if a, ok := from.RemoteAddr().(*net.TCPAddr); ok {
 		from := a.AddrPort()
-		k.from = netip.AddrPortFrom(from.Addr().Unmap().WithZone(""), from.Port())
+		c.from = netip.AddrPortFrom(from.Addr().Unmap().WithZone(""), from.Port())
 	}
-	return k
+	c.readBy, c.writeBy = time.Time{}, time.Time{}
+	c.midway, c.reset, c.taken = false, false, false
+	c.turn.Store(0)
+	c.cause, c.tied, c.ctx, c.cancel = nil, nil, nil, nil
 }
 
 // serve serves requests until the connection ends. It closes it.
@@ -79,11 +90,11 @@ func (c *conn) serve() {
 		c.p.open(c.s, c, &c.req, Request{From: c.from})
 		c.p.pass(fault)
 		c.turn.Add(1)
-		if c.taken {
-			return // the passage may be a tunnel's; nothing here may touch it
-		}
 		c.giveBack(&c.head)
 		c.giveBack(&c.out)
+		if c.taken {
+			return
+		}
 		if c.last {
 			break
 		}
@@ -97,6 +108,7 @@ func (c *conn) busy() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.turn.Add(1)
+	c.half, c.halted = false, false
 	if c.s.draining.Load() && c.cause == nil {
 		c.readBy = time.Time{}
 		_ = c.wire.SetReadDeadline(c.readBy)
@@ -107,7 +119,8 @@ func (c *conn) busy() {
 func (c *conn) idle() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.turn.Load()%2 == 0 && !c.taken {
+	if c.turn.Load()%2 == 0 && !c.taken && c.cause == nil {
+		c.halted = true
 		_ = c.wire.SetReadDeadline(past)
 	}
 }
@@ -121,13 +134,10 @@ func (c *conn) giveBack(buf **[]byte) {
 
 // next reads the head of the next request. ok is false when there is none.
 func (c *conn) next() (fault *h1.Error, ok bool) {
-	c.chunked, c.last, c.wanting, c.begun, c.half = false, false, false, false, false
+	c.chunked, c.last, c.wanting, c.begun = false, false, false, false
 	c.leaving.Store(false)
 	limit := c.s.Limits.head()
-	if c.p.now.IsZero() {
-		c.p.now = time.Now()
-	}
-	c.allowRead(c.p.now, c.s.Limits.idle())
+	c.patience = c.s.Limits.idle()
 	for seen := 0; ; {
 		b := c.wire.Buffered()
 		// RFC 9112 §2.2: an empty line ahead of a request line is skipped; old
@@ -150,6 +160,7 @@ func (c *conn) next() (fault *h1.Error, ok bool) {
 				return nil, true
 			}
 			if seen == 0 { // the rest of a head has its own time
+				c.patience = 0
 				c.readBy = time.Now().Add(c.s.Limits.headTime())
 				_ = c.wire.SetReadDeadline(c.readBy)
 			}
@@ -228,10 +239,12 @@ func (c *conn) upload() *upload {
 // nothing is the upload of every request without a body.
 var nothing upload
 
-func (c *conn) armBody() { c.allowRead(time.Now(), c.s.Limits.stall()) }
+func (c *conn) armBody() { c.patience = c.s.Limits.stall() }
 
 func (c *conn) haltBody() {
-	c.midway = true
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.midway, c.halted = true, true
 	_ = c.wire.SetReadDeadline(past)
 }
 
@@ -289,22 +302,23 @@ func (c *conn) proceed() error {
 	return err
 }
 
-// allowRead and allowWrite see to it that a wait can last for most of limit at
-// least; see hop. A connection that was cut gets no more time.
-func (c *conn) allowRead(now time.Time, limit time.Duration) {
-	if d := c.readBy.Sub(now); d >= limit-limit/8 && d <= limit {
+// allowRead and allowWrite see to it that a wait can last for most of its limit
+// at least; see hop. A connection that was cut gets no more time.
+func (c *conn) allowRead() {
+	now, limit := time.Now(), c.patience
+	if d := c.readBy.Sub(now); limit == 0 || d >= limit-limit/8 && d <= limit {
 		return
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.cause == nil {
+	if c.cause == nil && !c.halted {
 		c.readBy = now.Add(limit)
 		_ = c.wire.SetReadDeadline(c.readBy)
 	}
 }
 
 func (c *conn) allowWrite() {
-	now, limit := c.p.now, c.s.Limits.stall()
+	now, limit := time.Now(), c.s.Limits.stall()
 	if c.writeBy.Sub(now) >= limit-limit/8 {
 		return
 	}
@@ -343,6 +357,11 @@ func (c *conn) tie(to io.Closer) {
 func (c *conn) cut(cause error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	c.end(cause)
+}
+
+// end is cut. c.mu is held.
+func (c *conn) end(cause error) {
 	if c.cause != nil || c.taken {
 		return
 	}
@@ -365,14 +384,13 @@ const lastWords = time.Second
 // being answered has gone, and so has one that wants a tunnel and said nothing.
 func (c *conn) look() {
 	c.mu.Lock()
+	defer c.mu.Unlock()
 	if c.taken {
-		c.mu.Unlock()
 		return
 	}
-	state, half := c.wire.State(), c.half
-	c.mu.Unlock()
-	if state == wire.Broken || state == wire.Ended && !half && c.leaving.Load() {
-		c.cut(context.Canceled)
+	state := c.wire.State()
+	if state == wire.Broken || state == wire.Ended && !c.half && c.leaving.Load() {
+		c.end(context.Canceled)
 	}
 }
 
@@ -400,7 +418,6 @@ func (c *conn) reusable() bool {
 
 // takeOver implements client.
 func (c *conn) takeOver(say []byte) (net.Conn, []byte, error) {
-	c.allowWrite()
 	if _, err := c.wire.Write(say); err != nil {
 		return nil, nil, err
 	}
@@ -408,7 +425,6 @@ func (c *conn) takeOver(say []byte) (net.Conn, []byte, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.taken = true
-	c.giveBack(&c.head)
 	tcp, ahead := c.wire.Take()
 	_ = tcp.SetDeadline(time.Time{})
 	return tcp, ahead, nil

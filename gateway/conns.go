@@ -5,6 +5,7 @@ package gateway
 
 import (
 	"context"
+	"net"
 	"sync"
 	"time"
 )
@@ -15,6 +16,55 @@ type conns struct {
 	open   map[*conn]struct{}
 	empty  chan struct{} // closed when draining and none is left; nil: not draining
 	patrol bool          // the goroutine runs
+	idle   []*worker     // the one that worked last is the next to work
+}
+
+// A worker serves one connection after the other. Its goroutine's stack has
+// grown to what serving takes, and what it serves with is there already.
+type worker struct {
+	conn
+	work chan net.Conn // closed when there will be none
+}
+
+// maxIdleWorkers bounds what is kept from a burst for the next.
+const maxIdleWorkers = 256
+
+// serve has a worker serve a client's connection.
+func (s *conns) serve(server *Server, from net.Conn) {
+	s.mu.Lock()
+	var w *worker
+	if n := len(s.idle) - 1; n >= 0 {
+		w, s.idle[n] = s.idle[n], nil
+		s.idle = s.idle[:n]
+	}
+	s.mu.Unlock()
+	if w == nil {
+		w = &worker{conn: conn{s: server}, work: make(chan net.Conn, 1)}
+		go w.run()
+	}
+	w.work <- from
+}
+
+func (w *worker) run() {
+	for from := range w.work {
+		w.accept(from)
+		w.s.conns.add(&w.conn)
+		w.conn.serve()
+		if !w.s.conns.rest(w) {
+			return
+		}
+	}
+}
+
+// rest keeps w for the next connection, unless there are enough.
+func (s *conns) rest(w *worker) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.empty != nil || len(s.idle) >= maxIdleWorkers {
+		return false
+	}
+	s.idle = append(s.idle, w)
+	return true
 }
 
 // beat is how often the clients of long requests are looked after.
@@ -93,6 +143,10 @@ func (s *conns) drain() {
 	for c := range s.open {
 		c.idle()
 	}
+	for _, w := range s.idle {
+		close(w.work)
+	}
+	s.idle = nil
 }
 
 // wait returns when no connection is left after drain, or ctx's error.

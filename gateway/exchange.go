@@ -52,7 +52,8 @@ func (p *passage) ask(h *hop, o *outgoing) error {
 	limit := p.s.Limits.answer()
 	h.allowRead(p.rec.Time, limit)
 	h.allowWrite(p.rec.Time, p.s.Limits.stall())
-	if err := p.send(h, o); err != nil {
+	h.out = o
+	if err := h.wire.Ask(h.say); err != nil {
 		if h.up == nil && !h.spoke && p.cause() == nil && h.reused {
 			return err
 		}
@@ -109,7 +110,8 @@ func (h *hop) answer() *answer {
 
 // send writes the request: in one piece when the body is here and small, or the
 // head now, and the body by a goroutine, so that an early answer is heard.
-func (p *passage) send(h *hop, o *outgoing) error {
+func (h *hop) send() error {
+	p, o := h.p, h.out
 	buf := messages.Get().(*[]byte)
 	b := h1.AppendRequestLine((*buf)[:0], p.req.Method, o.target[0], o.target[1])
 	b = h1.AppendFields(b, o.fields)
@@ -150,7 +152,7 @@ func (h *hop) close() {
 	h.used = 0
 	h.p.client.tie(nil)
 	now := h.p.now
-	h.p = nil
+	h.p, h.out = nil, nil
 	if sent && h.spoke && h.body.Done() && !h.over && h.res.KeepAlive && !h.res.Odd && h.res.Status >= 200 && h.clean() {
 		h.reused = true
 		h.pool.keep(h, now)

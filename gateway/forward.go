@@ -80,13 +80,13 @@ func (p *passage) outgoing() (*outgoing, error) {
 	}
 	f := passOn(p.fields[:0], in.Fields)
 	p.authority = t.appendAuthority(p.authority[:0], scheme, d.Port)
-	if f.Get(h1.Host) == nil { // HTTP/1.0
+	if !in.Has(h1.Host) { // HTTP/1.0
 		f = append(f, h1.Field{})
 		copy(f[1:], f)
 		f[0] = h1.Field{Name: hostName, ID: h1.Host}
 	}
 	f = set(f, h1.Host, "Host", p.authority)
-	if !in.Expect {
+	if in.Has(h1.Expect) && !in.Expect {
 		f = without(f, h1.Expect)
 	}
 	if p.method == http.MethodOptions {
@@ -94,7 +94,7 @@ func (p *passage) outgoing() (*outgoing, error) {
 			f = set(f, h1.MaxForwards, "Max-Forwards", decimal(int64(n-1)))
 		}
 	}
-	if in.Fields.HasToken(h1.TE, "trailers") {
+	if in.Has(h1.TE) && in.Fields.HasToken(h1.TE, "trailers") {
 		f = append(f, teTrailers)
 	}
 	if in.Chunked {

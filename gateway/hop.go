@@ -43,6 +43,8 @@ type hop struct {
 	up     *uploading
 	said   answer
 	p      *passage
+	out    *outgoing
+	say    func() error // send, made once
 }
 
 // An input is what a connection has to say: see wire.Conn.
@@ -57,7 +59,8 @@ type input interface {
 func (p *passage) hop(r route, trust Trust, fresh bool) (*hop, error) {
 	s := p.s
 	if !fresh {
-		if h := s.pool.take(r); h != nil {
+		if h := s.pool.take(r, p.known); h != nil {
+			p.known = h.known
 			h.reused = true
 			return h, nil
 		}
@@ -68,6 +71,7 @@ func (p *passage) hop(r route, trust Trust, fresh bool) (*hop, error) {
 		return nil, err
 	}
 	h := &hop{leg: l, route: r, pool: &s.pool}
+	h.say = h.send
 	if !r.secure {
 		h.wire = wire.New(l.Conn)
 		h.in, h.w = h.wire, h.wire
@@ -186,6 +190,7 @@ func (h *hop) clean() bool {
 func (h *hop) head(method string, interim func(*h1.Response) error, late func(error) error) error {
 	for interims := 0; ; {
 		if b := h.in.Buffered(); len(b) > 0 {
+			h.spoke = true
 			n, err := h.res.Parse(b, method)
 			switch {
 			case err != nil:
@@ -214,9 +219,7 @@ func (h *hop) head(method string, interim func(*h1.Response) error, late func(er
 			if err = late(err); err != nil {
 				return err
 			}
-			continue
 		}
-		h.spoke = true
 	}
 }
 

@@ -35,6 +35,7 @@ type passage struct {
 	out       outgoing
 	fields    h1.Fields // of a message for the next hop
 	authority []byte    // the origin's Host
+	known     *known    // of the route that was last taken on this connection; nil: none
 	begun     bool      // the final answer
 	passed    bool      // the record belongs to a tunnel now, which must not touch this
 }
@@ -67,7 +68,7 @@ func (p *passage) pass(fault *h1.Error) {
 
 // open fills p for a request.
 func (p *passage) open(s *Server, c client, req *h1.Request, from Request) {
-	*p = passage{s: s, gen: s.generation(), client: c, req: req, fields: p.fields[:0], authority: p.authority[:0]}
+	*p = passage{s: s, gen: s.generation(), client: c, req: req, fields: p.fields[:0], authority: p.authority[:0], known: p.known}
 	p.method = methodName(req.Method)
 	p.now = time.Now()
 	p.rec = &Record{

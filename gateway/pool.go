@@ -31,17 +31,22 @@ type pool struct {
 
 // known is what is remembered of a route. pool.mu guards it.
 type known struct {
+	route  route
 	idle   []*hop
 	config *tls.Config // nil: relay, or nobody has been there
 	used   time.Time
 	gone   bool // forgotten
 }
 
-// take returns a connection that has nothing wrong with it, or nil.
-func (o *pool) take(r route) *hop {
+// take returns a connection that has nothing wrong with it, or nil. hint is
+// what was known of the route of the request before: most clients go there again.
+func (o *pool) take(r route, hint *known) *hop {
 	for {
 		o.mu.Lock()
-		k := o.routes[r]
+		k := hint
+		if k == nil || k.gone || k.route != r {
+			k = o.routes[r]
+		}
 		if k == nil || len(k.idle) == 0 {
 			o.mu.Unlock()
 			return nil
@@ -93,7 +98,7 @@ func (o *pool) know(r route, now time.Time) *known {
 		if len(o.routes) >= maxRoutes {
 			o.forget()
 		}
-		k = &known{}
+		k = &known{route: r}
 		o.routes[r] = k
 	}
 	k.used = now

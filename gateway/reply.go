@@ -20,7 +20,6 @@ func (c *conn) interim(status int, fields h1.Fields) error {
 	defer c.asked.Unlock()
 	b := h1.AppendStatusLine(nil, status, http.StatusText(status))
 	b = append(h1.AppendFields(b, fields), "\r\n"...)
-	c.allowWrite()
 	_, err := c.wire.Write(b)
 	return err
 }
@@ -79,7 +78,6 @@ func (c *conn) write(data []byte) error {
 	if c.chunked {
 		*c.out = h1.AppendChunkHead(*c.out, len(data))
 	}
-	c.allowWrite()
 	_, err := c.wire.Write2(*c.out, data)
 	*c.out = (*c.out)[:0]
 	if c.chunked {
@@ -93,7 +91,6 @@ func (c *conn) flush() error {
 	if len(*c.out) == 0 {
 		return nil
 	}
-	c.allowWrite()
 	_, err := c.wire.Write(*c.out)
 	*c.out = (*c.out)[:0]
 	return err

@@ -29,9 +29,11 @@ func belongsToHop(id h1.ID) bool {
 func passOn(out, in h1.Fields) h1.Fields {
 	named := namedByConnection(in)
 	for i := range in {
-		if f := &in[i]; !belongsToHop(f.ID) && (!named || !dropped(in, f.Name)) {
-			out = append(out, *f)
+		f := &in[i]
+		if f.ID != h1.Other && belongsToHop(f.ID) || named && dropped(in, f.Name) {
+			continue
 		}
+		out = append(out, *f)
 	}
 	return out
 }

@@ -111,8 +111,7 @@ func (s *Server) setUp() {
 	s.standard = s.standardServer(ctx)
 }
 
-// accept serves the connections of l. Serving one is a goroutine's work from
-// the first byte to the last.
+// accept serves the connections of l.
 func (s *Server) accept(l net.Listener) error {
 	var pause time.Duration
 	for {
@@ -134,9 +133,7 @@ func (s *Server) accept(l net.Listener) error {
 			continue
 		}
 		pause = 0
-		k := newConn(s, c)
-		s.conns.add(k)
-		go k.serve()
+		s.conns.serve(s, c)
 	}
 }
 

@@ -69,10 +69,11 @@ func (c *standardClient) request() *h1.Request {
 	r := c.r
 	q := &h1.Request{Method: []byte(r.Method), Target: []byte(r.RequestURI)}
 	q.Minor, q.Length, q.Chunked, q.KeepAlive = r.ProtoMinor, r.ContentLength, r.ContentLength < 0, !r.Close
-	q.Fields = append(h1.Fields{field("Host", r.Host)}, toFields(r.Header)...)
+	fields := append(h1.Fields{field("Host", r.Host)}, toFields(r.Header)...)
 	for name := range r.Trailer {
-		q.Fields = append(q.Fields, field("Trailer", name))
+		fields = append(fields, field("Trailer", name))
 	}
+	q.Adopt(fields)
 	q.Expect = q.Fields.Get(h1.Expect) != nil && r.ContentLength != 0 && r.ProtoMinor == 1
 	q.WebSocket = r.Method == http.MethodGet && r.ProtoMinor == 1 && r.ContentLength == 0 &&
 		q.Fields.HasToken(h1.Connection, "upgrade") && equal(q.Fields.Get(h1.Upgrade), "websocket")

@@ -159,14 +159,11 @@ func stop(server *gateway.Server, logger *zerolog.Logger, drain time.Duration, s
 	return nil
 }
 
-// listen opens all listeners or none. MPTCP, which Go would switch on, costs
-// every accepted connection and helps no client of a local network.
+// listen opens all listeners or none.
 func listen(addrs []string) ([]net.Listener, error) {
-	var lc net.ListenConfig
-	lc.SetMultipathTCP(false)
 	var open []net.Listener
 	for _, addr := range addrs {
-		l, err := lc.Listen(context.Background(), "tcp", addr)
+		l, err := gateway.Listen(context.Background(), addr)
 		if err != nil {
 			closeAll(open)
 			return nil, &exitError{code: exitFailed, err: listenError(addr, err)}

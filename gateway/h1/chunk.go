@@ -187,8 +187,8 @@ func (c *Chunked) trailerLine(line []byte) error {
 	if len(c.trailer)+len(line) > maxTrailer {
 		return bad("trailers are too long")
 	}
-	f, err := splitField(line)
-	if err != nil {
+	var f Field
+	if err := f.read(line); err != nil {
 		return err
 	}
 	if forbidden(f.ID) {

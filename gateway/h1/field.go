@@ -107,14 +107,16 @@ func (f Fields) HasToken(id ID, token string) bool {
 }
 
 func hasToken(list []byte, lower string) bool {
-	for len(list) > 0 {
-		item, rest, _ := bytes.Cut(list, comma)
-		if equalFold(bytes.Trim(item, " \t"), lower) {
+	for {
+		end := bytes.IndexByte(list, ',')
+		if end < 0 {
+			return equalFold(trim(list), lower)
+		}
+		if equalFold(trim(list[:end]), lower) {
 			return true
 		}
-		list = rest
+		list = list[end+1:]
 	}
-	return false
 }
 
 var comma = []byte{','}
@@ -136,32 +138,37 @@ func equalFold(b []byte, lower string) bool {
 	return true
 }
 
-// splitField takes a field line apart. A line that begins with white space
-// would be obsolete folding (RFC 9112 §5.2), white space before the colon is
-// how CL.TE desyncs are hidden (§5.1): neither is a token, so both are refused.
-func splitField(line []byte) (f Field, err error) {
-	if line[0] == ' ' || line[0] == '\t' {
-		return f, bad("folded field line (obs-fold)")
+// read takes a field line apart. A line that begins with white space would be
+// obsolete folding (RFC 9112 §5.2), white space before the colon is how CL.TE
+// desyncs are hidden (§5.1): neither is a token, so both are refused.
+func (f *Field) read(line []byte) error {
+	n := 0
+	for n < len(line) && class[line[n]]&isToken != 0 {
+		n++
 	}
-	colon := bytes.IndexByte(line, ':')
-	if colon <= 0 {
-		return f, bad("field line without a name and a colon")
+	if n == 0 || n == len(line) || line[n] != ':' {
+		return badName(line, n)
 	}
-	f.Name = line[:colon]
-	for _, c := range f.Name {
-		if class[c]&isToken == 0 {
-			if c == ' ' || c == '\t' {
-				return f, bad("white space before the colon of a field")
-			}
-			return f, badByte(c, "field name has a character that is not a token's")
-		}
-	}
-	f.Value = trim(line[colon+1:])
+	f.Name = line[:n]
+	f.Value = trim(line[n+1:])
 	if i := control(f.Value); i >= 0 {
-		return f, badByte(f.Value[i], "field value has a control character")
+		return badByte(f.Value[i], "field value has a control character")
 	}
 	f.ID = Identify(f.Name)
-	return f, nil
+	return nil
+}
+
+// badName says why the first n bytes of a line are not a field's name.
+func badName(line []byte, n int) *Error {
+	switch {
+	case line[0] == ' ' || line[0] == '\t':
+		return bad("folded field line (obs-fold)")
+	case bytes.IndexByte(line, ':') <= 0:
+		return bad("field line without a name and a colon")
+	case line[n] == ' ' || line[n] == '\t':
+		return bad("white space before the colon of a field")
+	}
+	return badByte(line[n], "field name has a character that is not a token's")
 }
 
 // control returns where the first byte is that no field's value can have, or -1.
@@ -192,13 +199,14 @@ func control(b []byte) int {
 
 // trim cuts OWS (RFC 9110 §5.6.3) off both ends.
 func trim(b []byte) []byte {
-	for len(b) > 0 && (b[0] == ' ' || b[0] == '\t') {
-		b = b[1:]
+	from, to := 0, len(b)
+	for from < to && (b[from] == ' ' || b[from] == '\t') {
+		from++
 	}
-	for len(b) > 0 && (b[len(b)-1] == ' ' || b[len(b)-1] == '\t') {
-		b = b[:len(b)-1]
+	for from < to && (b[to-1] == ' ' || b[to-1] == '\t') {
+		to--
 	}
-	return b
+	return b[from:to]
 }
 
 // A class says what a byte may be part of.

@@ -3,10 +3,7 @@
 
 package h1
 
-import (
-	"bytes"
-	"strconv"
-)
+import "bytes"
 
 // An Error says which rule of the grammar a message breaks, and which status
 // answers it. The connection it came on cannot be used further.
@@ -37,8 +34,9 @@ type message struct {
 	// connection (RFC 9112 §9.3).
 	KeepAlive bool
 
-	length   int64 // Content-Length; -1: none
-	encoding bool  // a Transfer-Encoding was seen
+	seen     uint32 // 1<<ID of the fields
+	length   int64  // Content-Length; -1: none
+	encoding bool   // a Transfer-Encoding was seen
 	hosts    int
 	keep     bool // Connection says keep-alive
 	close    bool // Connection says close
@@ -56,15 +54,22 @@ func (m *message) fields(b []byte, n int) (int, error) {
 		if len(line) == 0 {
 			return n, nil
 		}
-		f, err := splitField(line)
-		if err != nil {
-			return 0, err
-		}
-		if len(m.Fields) >= maxFields {
+		at := len(m.Fields)
+		if at >= maxFields {
 			return 0, &Error{Status: 431, Msg: "the head has too many fields"}
 		}
-		m.Fields = append(m.Fields, f)
+		if at < cap(m.Fields) {
+			m.Fields = m.Fields[:at+1]
+		} else {
+			m.Fields = append(m.Fields, Field{})
+		}
+		f := &m.Fields[at]
+		if err := f.read(line); err != nil {
+			m.Fields = m.Fields[:at]
+			return 0, err
+		}
 		if f.ID != Other {
+			m.seen |= 1 << f.ID
 			if err := m.heed(f); err != nil {
 				return 0, err
 			}
@@ -72,13 +77,24 @@ func (m *message) fields(b []byte, n int) (int, error) {
 	}
 }
 
+// Adopt makes m the head of a message that somebody else has read.
+func (m *message) Adopt(fields Fields) {
+	m.Fields, m.seen = fields, 0
+	for i := range fields {
+		m.seen |= 1 << fields[i].ID
+	}
+}
+
+// Has reports whether a field of that ID stands in the message.
+func (m *message) Has(id ID) bool { return m.seen&(1<<id) != 0 }
+
 // reset makes m ready for the next head.
 func (m *message) reset() {
-	*m = message{Fields: m.Fields[:0], length: -1}
+	*m = message{Fields: m.Fields[:0], length: -1} // what Fields held before is written over
 }
 
 // heed takes in what f says about the message it stands in.
-func (m *message) heed(f Field) error {
+func (m *message) heed(f *Field) error {
 	switch f.ID {
 	case Host:
 		m.hosts++
@@ -88,8 +104,8 @@ func (m *message) heed(f Field) error {
 	case TransferEncoding:
 		return m.transferEncoding(f.Value)
 	case Connection:
-		m.keep = m.keep || hasToken(f.Value, "keep-alive")
 		m.close = m.close || hasToken(f.Value, "close")
+		m.keep = m.keep || m.Minor == 0 && hasToken(f.Value, "keep-alive")
 	}
 	return nil
 }
@@ -103,12 +119,13 @@ func (m *message) contentLength(value []byte) error {
 	if len(value) == 0 || len(value) > 18 {
 		return bad("Content-Length is not a number of reasonable size")
 	}
-	for _, c := range value {
+	m.length = 0
+	for _, c := range value { // 18 digits fit
 		if !isDigit(c) {
 			return bad("Content-Length is not a number of reasonable size")
 		}
+		m.length = m.length*10 + int64(c-'0')
 	}
-	m.length, _ = strconv.ParseInt(string(value), 10, 64) // 18 digits fit
 	return nil
 }
 

@@ -44,11 +44,13 @@ func (r *Request) Parse(b []byte) (n int, err error) {
 	if n, err = r.fields(b, n); n == 0 || err != nil {
 		return 0, err
 	}
+	const own = 1<<Expect | 1<<Trailer | 1<<Upgrade | 1<<Connection
 	for i := range r.Fields {
-		if r.Fields[i].ID != Other {
-			if err := r.heed(&r.Fields[i]); err != nil {
-				return 0, err
-			}
+		if r.seen&own == 0 {
+			break
+		}
+		if err := r.heed(&r.Fields[i]); err != nil {
+			return 0, err
 		}
 	}
 	if err := r.frame(); err != nil {

@@ -244,3 +244,32 @@ func FuzzChunked(f *testing.F) {
 		}
 	})
 }
+
+// BenchmarkRequest reads the head that a common client sends.
+func BenchmarkRequest(b *testing.B) {
+	head := []byte("GET http://origin.example:8080/some/path?query=1 HTTP/1.1\r\nHost: origin.example:8080\r\nUser-Agent: bench/1\r\nAccept: */*\r\n" +
+		"Accept-Encoding: gzip\r\nAuthorization: Bearer 0123456789abcdef0123456789abcdef0123456789abcdef\r\n" +
+		"X-Request-Id: 3f0c8a52-7c1d-4f5e-9d53-0a4c1f6a2b90\r\n\r\n")
+	var r Request
+	b.SetBytes(int64(len(head)))
+	b.ReportAllocs()
+	for b.Loop() {
+		if n, err := r.Parse(head); n != len(head) || err != nil {
+			b.Fatal(n, err)
+		}
+	}
+}
+
+// BenchmarkResponse reads the head that a common origin sends.
+func BenchmarkResponse(b *testing.B) {
+	head := []byte("HTTP/1.1 200 OK\r\nServer: nginx/1.22.1\r\nDate: Tue, 24 Nov 2026 15:20:50 GMT\r\nContent-Type: application/octet-stream\r\n" +
+		"Content-Length: 1024\r\nLast-Modified: Tue, 24 Nov 2026 15:00:00 GMT\r\nConnection: keep-alive\r\nETag: \"6744f0a0-400\"\r\nAccept-Ranges: bytes\r\n\r\n")
+	var r Response
+	b.SetBytes(int64(len(head)))
+	b.ReportAllocs()
+	for b.Loop() {
+		if n, err := r.Parse(head, "GET"); n != len(head) || err != nil {
+			b.Fatal(n, err)
+		}
+	}
+}

@@ -30,6 +30,11 @@ type Conn struct {
 	tls    bool
 	left   int  // of the record that Read is in
 	nowait bool // Read takes only what is there
+
+	// BeforeRead and BeforeWrite are called when a Read or Fill, or a Write, has
+	// to wait: the moment to set a deadline, which costs as much as reading a head
+	// does, and is rarely needed. nil: nothing.
+	BeforeRead, BeforeWrite func()
 }
 
 // Bufsize is how many bytes are read at once: a few TLS records.
@@ -44,7 +49,8 @@ var Buffers = sync.Pool{New: func() any { return new(Buffer) }}
 // A socket makes the system calls.
 type socket interface {
 	read(p []byte) (int, error)
-	fill() (int, error) // reads into what borrow gives
+	fill() (int, error)                // reads into what borrow gives
+	ask(say func() error) (int, error) // says first
 	write(a, b []byte) (int, error)
 	state() State
 }
@@ -93,6 +99,16 @@ func (c *Conn) Fill() error {
 		c.r = 0
 	}
 	n, err := c.sock.fill()
+	c.w += n
+	return err
+}
+
+// Ask is say, which writes a question, and then Fill. The answer to what was not
+// asked yet cannot have come: on Linux the attempt to read it is saved. The error
+// is that of say. Whatever Fill would have said, the next will; if that is that
+// there is no reading from c, nothing was asked.
+func (c *Conn) Ask(say func() error) error {
+	n, err := c.sock.ask(say)
 	c.w += n
 	return err
 }

@@ -8,9 +8,13 @@ import "net"
 // A plain socket is read and written as any connection is.
 type plain struct{ c *Conn }
 
-func (s plain) read(p []byte) (int, error) { return s.c.conn.Read(p) }
+func (s plain) read(p []byte) (int, error) {
+	call(s.c.BeforeRead)
+	return s.c.conn.Read(p)
+}
 
 func (s plain) fill() (int, error) {
+	call(s.c.BeforeRead)
 	n, err := s.c.conn.Read(s.c.borrow())
 	if s.c.w+n == 0 {
 		s.c.release()
@@ -18,7 +22,10 @@ func (s plain) fill() (int, error) {
 	return n, err
 }
 
+func (s plain) ask(say func() error) (int, error) { return 0, say() }
+
 func (s plain) write(a, b []byte) (int, error) {
+	call(s.c.BeforeWrite)
 	bufs := net.Buffers{a, b}
 	n, err := bufs.WriteTo(s.c.conn)
 	return int(n), err
@@ -26,3 +33,10 @@ func (s plain) write(a, b []byte) (int, error) {
 
 // state cannot look without taking.
 func (s plain) state() State { return Quiet }
+
+// call calls f: whether a plain connection will wait cannot be known before.
+func call(f func()) {
+	if f != nil {
+		f()
+	}
+}

@@ -28,7 +28,9 @@ type raw struct {
 	onRead, onWrite func(fd uintptr) bool
 	onLook          func(fd uintptr)
 
-	into  []byte // nil: the connection's own buffer
+	into  []byte       // nil: the connection's own buffer
+	say   func() error // before the first attempt
+	aerr  error        // what it said
 	got   int
 	rerr  syscall.Errno
 	iov   [2]unix.Iovec
@@ -69,6 +71,18 @@ func (s *raw) fill() (int, error) {
 	return s.receive()
 }
 
+// ask speaks inside the callback of the read: what comes in answer is an edge
+// that the poller cannot have forgotten, as it does when a read begins.
+func (s *raw) ask(say func() error) (int, error) {
+	s.into, s.say, s.aerr = nil, say, nil
+	n, err := s.receive()
+	if s.say != nil { // the read did not begin
+		s.say = nil
+		return 0, err
+	}
+	return n, s.aerr
+}
+
 func (s *raw) receive() (int, error) {
 	err := s.rc.Read(s.onRead)
 	s.into = nil
@@ -86,6 +100,12 @@ func (s *raw) receive() (int, error) {
 // tryRead tries before it lets the poller wait: the poller is edge-triggered,
 // and what came before is no edge.
 func (s *raw) tryRead(fd uintptr) bool {
+	if say := s.say; say != nil {
+		s.say = nil
+		s.aerr = say()
+		s.got, s.rerr = 0, 0
+		return s.aerr != nil
+	}
 	p := s.into
 	if p == nil {
 		p = s.conn.borrow()
@@ -99,7 +119,13 @@ func (s *raw) tryRead(fd uintptr) bool {
 		if s.into == nil && (errno != 0 || n == 0) && s.conn.w == 0 {
 			s.conn.release()
 		}
-		return errno != unix.EAGAIN
+		if errno != unix.EAGAIN {
+			return true
+		}
+		if s.conn.BeforeRead != nil {
+			s.conn.BeforeRead()
+		}
+		return false
 	}
 }
 
@@ -145,7 +171,13 @@ func (s *raw) tryWrite(fd uintptr) bool {
 			continue
 		}
 		s.sent, s.werr = int(n), errno
-		return errno != unix.EAGAIN
+		if errno != unix.EAGAIN {
+			return true
+		}
+		if s.conn.BeforeWrite != nil {
+			s.conn.BeforeWrite()
+		}
+		return false
 	}
 }
 
