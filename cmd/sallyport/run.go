@@ -104,6 +104,9 @@ func run(o runOptions) error {
 		return fmt.Errorf("watching the policy's files: %w", err)
 	}
 	defer watch.Close()
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	go followLoad(ctx)
 	failed := make(chan error, len(listeners))
 	for _, l := range listeners {
 		go func() { failed <- server.Serve(l) }()

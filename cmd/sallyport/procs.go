@@ -1,0 +1,82 @@
+// Copyright 2026 The sallyport authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"context"
+	"os"
+	"runtime"
+	"syscall"
+	"time"
+)
+
+// With two processors or more, Go wakes a second thread for work that the first
+// would have done a moment later, and that one looks for more before it sleeps
+// again. Where requests are as short as here that is a fifth of all processor
+// time. So the runtime gets one processor while one is enough.
+const (
+	lookEvery = 100 * time.Millisecond
+	tooMuch   = 0.85            // of one processor: from here on, all
+	little    = 0.5             // of one processor, for so long: one again
+	lightFor  = 5 * time.Second // measured afresh each time it is more
+)
+
+// load decides how many processors the runtime needs.
+type load struct {
+	one   bool          // it has one; otherwise all there are
+	light time.Duration // for how long it has been
+}
+
+// judge is told how much processor time was used in a span of time, and reports
+// whether one processor is enough from now on.
+func (l *load) judge(used, span time.Duration) bool {
+	share := float64(used) / float64(span)
+	if share >= little {
+		l.light = 0
+	} else {
+		l.light += span
+	}
+	switch {
+	case l.one && share > tooMuch:
+		l.one = false
+	case !l.one && l.light >= lightFor:
+		l.one = true
+	}
+	return l.one
+}
+
+// followLoad runs until ctx ends. Where GOMAXPROCS is set, it has the say.
+func followLoad(ctx context.Context) {
+	if os.Getenv("GOMAXPROCS") != "" || runtime.GOMAXPROCS(0) == 1 {
+		return
+	}
+	runtime.GOMAXPROCS(1)
+	l := load{one: true}
+	t := time.NewTicker(lookEvery)
+	defer t.Stop()
+	used, at := processorTime(), time.Now()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-t.C:
+		}
+		u, now, was := processorTime(), time.Now(), l.one
+		if one := l.judge(u-used, now.Sub(at)); one && !was {
+			runtime.GOMAXPROCS(1)
+		} else if !one && was {
+			runtime.SetDefaultGOMAXPROCS() // as many as the machine, or its container, has now
+		}
+		used, at = u, now
+	}
+}
+
+// processorTime is what this process has used.
+func processorTime() time.Duration {
+	var u syscall.Rusage
+	if syscall.Getrusage(syscall.RUSAGE_SELF, &u) != nil {
+		return 0
+	}
+	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
+}
