@@ -17,7 +17,7 @@ import (
 // time. So the runtime gets one processor while one is enough.
 const (
 	lookEvery = 100 * time.Millisecond
-	tooMuch   = 0.85            // of one processor: from here on, all
+	tooMuch   = 0.9             // of one processor: from here on, all
 	little    = 0.5             // of one processor, for so long: one again
 	lightFor  = 5 * time.Second // measured afresh each time it is more
 )

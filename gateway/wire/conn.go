@@ -37,8 +37,9 @@ type Conn struct {
 	BeforeRead, BeforeWrite func()
 }
 
-// Bufsize is how many bytes are read at once: a few TLS records.
-const Bufsize = 64 << 10
+// Bufsize is how many bytes are read at once: so much that a page comes in one
+// piece (64 KiB cost an eighth less CPU than by half of it).
+const Bufsize = 128 << 10
 
 // A Buffer is lent from Buffers.
 type Buffer [Bufsize]byte
