@@ -16,6 +16,10 @@ import (
 // say nothing before it is sent the body all the same (RFC 9110 §10.1.1).
 const continueTime = time.Second
 
+// lastPiece is how long an origin that has answered may take to take what is
+// left of a body that has come to its end.
+const lastPiece = 20 * time.Millisecond
+
 // An uploading is the goroutine that sends a request's body to the origin while
 // the passage waits for the answer, which may come first.
 type uploading struct {
@@ -70,6 +74,18 @@ func (u *uploading) stop(h *hop) bool {
 	case <-u.done:
 		return u.whole
 	default:
+	}
+	if u.body.complete() {
+		// The answer may have come before the goroutine has noticed that its last
+		// piece is out, and that is worth the connection. An origin that does not
+		// take that piece is not waited for.
+		last := time.NewTimer(lastPiece)
+		defer last.Stop()
+		select {
+		case <-u.done:
+			return u.whole
+		case <-last.C:
+		}
 	}
 	u.leave.Do(func() { close(u.quit) })
 	h.drop() // it may be waiting for the origin to take something

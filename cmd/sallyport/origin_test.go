@@ -363,6 +363,10 @@ func (o *testOrigin) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		o.note("holding")
 		<-o.release
 		fmt.Fprint(w, "released\n")
+	case "late": // begins to answer when released
+		o.note("late")
+		<-o.release
+		fmt.Fprint(w, "late\n")
 	case "abort":
 		w.Header().Set("Content-Length", "1000")
 		fmt.Fprint(w, "only this")

@@ -100,7 +100,7 @@ func (m *message) heed(f *Field) error {
 		m.hosts++
 		return checkHost(f.Value)
 	case ContentLength:
-		return m.contentLength(f.Value)
+		return m.contentLength(f)
 	case TransferEncoding:
 		return m.transferEncoding(f.Value)
 	case Connection:
@@ -112,7 +112,9 @@ func (m *message) heed(f *Field) error {
 
 // contentLength: RFC 9110 §8.6 lets a recipient merge equal repeats. Nobody
 // honest sends them, and the next hop may merge differently: one is the limit.
-func (m *message) contentLength(value []byte) error {
+// Zeros in front are octal to some: the field goes on without.
+func (m *message) contentLength(f *Field) error {
+	value := f.Value
 	if m.length >= 0 {
 		return bad("more than one Content-Length")
 	}
@@ -125,6 +127,9 @@ func (m *message) contentLength(value []byte) error {
 			return bad("Content-Length is not a number of reasonable size")
 		}
 		m.length = m.length*10 + int64(c-'0')
+	}
+	for len(f.Value) > 1 && f.Value[0] == '0' {
+		f.Value = f.Value[1:]
 	}
 	return nil
 }
