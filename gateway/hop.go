@@ -59,11 +59,13 @@ type input interface {
 func (p *passage) hop(r route, trust Trust, fresh bool) (*hop, error) {
 	s := p.s
 	if !fresh {
-		if h := s.pool.take(r, p.known); h != nil {
-			p.known = h.known
+		h, k := s.pool.take(r, p.known)
+		p.known = k
+		if h != nil {
 			h.reused = true
 			return h, nil
 		}
+		defer s.pool.made(k)
 	}
 	ctx := p.client.context()
 	l, err := s.dial(ctx, p.decision, r.host, r.port)

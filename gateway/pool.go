@@ -5,6 +5,7 @@ package gateway
 
 import (
 	"crypto/tls"
+	"slices"
 	"sync"
 	"time"
 
@@ -17,6 +18,9 @@ const (
 	maxIdlePerRoute = 256
 	idleTime        = 90 * time.Second
 	maxRoutes       = 8192 // of which the TLS session and the configuration are kept
+
+	maxMaking = 16                     // at a time and for a route; more wait
+	rushTime  = 100 * time.Millisecond // so long
 )
 
 // A pool keeps the engine's connections to origins, each for its route alone,
@@ -36,36 +40,92 @@ type known struct {
 	config *tls.Config // nil: relay, or nobody has been there
 	used   time.Time
 	gone   bool // forgotten
+
+	making  int         // connections that are being made
+	waiting []chan *hop // requests that would rather have one that is there
 }
 
-// take returns a connection that has nothing wrong with it, or nil. hint is
+// take returns a connection that has nothing wrong with it, or nil and what is
+// known of the route: then one is to be made, and made to be called. hint is
 // what was known of the route of the request before: most clients go there again.
-func (o *pool) take(r route, hint *known) *hop {
+//
+// Where many are being made already it waits a moment for one that is given
+// back. After any pause of a busy gateway all that has come meanwhile would make
+// one otherwise, and the handshakes would be the next pause.
+func (o *pool) take(r route, hint *known) (*hop, *known) {
 	for {
 		o.mu.Lock()
 		k := hint
 		if k == nil || k.gone || k.route != r {
-			k = o.routes[r]
-		}
-		if k == nil || len(k.idle) == 0 {
-			o.mu.Unlock()
-			return nil
+			if k = o.routes[r]; k == nil {
+				k = o.know(r, time.Now())
+			}
 		}
 		n := len(k.idle) - 1
+		if n < 0 {
+			if k.making < maxMaking {
+				k.making++
+				o.mu.Unlock()
+				return nil, k
+			}
+			return o.wait(k)
+		}
 		h := k.idle[n]
 		k.idle[n] = nil
 		k.idle = k.idle[:n]
 		o.idle--
 		o.mu.Unlock()
-		// An origin that has closed would cost a request that may not be
-		// repeated; one that has spoken before it was asked has an answer ready
-		// for somebody's next question (response queue poisoning).
-		if h.wire.State() == wire.Quiet {
-			return h
+		if h.sound() {
+			return h, k
 		}
 		h.drop()
 	}
 }
+
+// wait waits for a connection of k that is given back, but not long. o.mu is
+// held, and is not when wait returns.
+func (o *pool) wait(k *known) (*hop, *known) {
+	w := make(chan *hop, 1)
+	k.waiting = append(k.waiting, w)
+	o.mu.Unlock()
+	rush := time.NewTimer(rushTime)
+	defer rush.Stop()
+	var h *hop
+	select {
+	case h = <-w:
+	case <-rush.C:
+	}
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if h == nil {
+		if i := slices.Index(k.waiting, w); i >= 0 {
+			k.waiting = slices.Delete(k.waiting, i, i+1)
+		} else {
+			h = <-w
+		}
+	}
+	if h != nil && h.sound() {
+		return h, k
+	}
+	if h != nil {
+		h.drop()
+	}
+	k.making++
+	return nil, k
+}
+
+// made is told that a connection for k was made, or could not be.
+func (o *pool) made(k *known) {
+	o.mu.Lock()
+	k.making--
+	o.mu.Unlock()
+}
+
+// sound reports whether nothing is wrong with an idle connection. An origin that
+// has closed would cost a request that may not be repeated; one that has spoken
+// before it was asked has an answer ready for somebody's next question (response
+// queue poisoning).
+func (h *hop) sound() bool { return h.wire.State() == wire.Quiet }
 
 // keep gives h back for the next request of its route.
 func (o *pool) keep(h *hop, now time.Time) {
@@ -76,6 +136,13 @@ func (o *pool) keep(h *hop, now time.Time) {
 		h.known = k
 	}
 	k.used = now
+	if len(k.waiting) > 0 {
+		w := k.waiting[0]
+		k.waiting = slices.Delete(k.waiting, 0, 1)
+		o.mu.Unlock()
+		w <- h
+		return
+	}
 	if o.idle >= maxIdle || len(k.idle) >= maxIdlePerRoute {
 		o.mu.Unlock()
 		h.drop()
@@ -167,7 +234,7 @@ func (o *pool) clean() {
 		}
 		live := k.idle[:0]
 		for _, h := range k.idle {
-			if h.wire.State() == wire.Quiet {
+			if h.sound() {
 				live = append(live, h)
 				continue
 			}
