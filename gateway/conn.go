@@ -138,11 +138,11 @@ func (c *conn) next() (fault *h1.Error, ok bool) {
 	c.leaving.Store(false)
 	limit := c.s.Limits.head()
 	c.patience = c.s.Limits.idle()
-	for seen := 0; ; {
+	for seen, empty := 0, 0; ; {
 		b := c.wire.Buffered()
 		// RFC 9112 §2.2: an empty line ahead of a request line is skipped; old
-		// clients send one behind a POST.
-		for len(b) >= 2 && b[0] == '\r' && b[1] == '\n' {
+		// clients send one behind a POST. Endless ones would be a way to stay.
+		for ; len(b) >= 2 && b[0] == '\r' && b[1] == '\n' && empty < maxEmpty; empty++ {
 			c.wire.Discard(2)
 			b = c.wire.Buffered()
 		}
@@ -178,6 +178,9 @@ func (c *conn) next() (fault *h1.Error, ok bool) {
 		}
 	}
 }
+
+// maxEmpty bounds the empty lines ahead of a request.
+const maxEmpty = 4
 
 // parse reads a head from b, of which seen bytes are known to be no whole one.
 // Its bytes are kept apart: what follows is read while they are needed.

@@ -12,6 +12,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"sallyport/gateway/wire"
 )
 
 const relayAll = "  - {name: plain, from: any, to: 127.0.0.1, ports: any, mode: relay, allow_private: true}\n"
@@ -142,5 +144,31 @@ func TestClientResetsWhileItsOriginThinks(t *testing.T) {
 	<-r.handed
 	if rec := r.records[0]; rec.Outcome != Gone || rec.Status != 0 {
 		t.Errorf("recorded as %s, status %d: %v", rec.Outcome, rec.Status, rec.Err)
+	}
+}
+
+// TestEndlessEmptyLinesAreNoRequest: they would hold a connection for nothing.
+func TestEndlessEmptyLinesAreNoRequest(t *testing.T) {
+	r := newRig(t, relayAll)
+	origin, _ := r.rawOrigin(func(string) string { return "HTTP/1.1 204 No Content\r\n\r\n" })
+	request := "GET http://" + origin + "/ HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"
+	if got := r.converse(strings.Repeat("\r\n", maxEmpty) + request); !strings.HasPrefix(got, "HTTP/1.1 204 ") {
+		t.Errorf("a few: %q", got)
+	}
+	if got := r.converse(strings.Repeat("\r\n", maxEmpty+1) + request); !strings.HasPrefix(got, "HTTP/1.1 400 ") {
+		t.Errorf("more: %q", got)
+	}
+}
+
+// TestCrashOfAnUploadIsItsRequests: the goroutine that sends a body has nobody
+// above it who would catch a panic.
+func TestCrashOfAnUploadIsItsRequests(t *testing.T) {
+	r := newRig(t, relayAll)
+	h := &hop{wire: wire.New(r.dial(r.addr)), leg: &leg{}}
+	u := newUploading(&upload{length: 5}, h, time.Second, false, false) // nothing to read from: it will panic
+	<-u.done
+	e, ok := u.body.failed().(*Error)
+	if !ok || e.Status != 500 || e.Outcome != Failed || u.whole {
+		t.Errorf("told as %v", e)
 	}
 }

@@ -35,6 +35,7 @@ type strictConn struct {
 	buf     []byte // read from the client and not handed on yet
 	ready   int    // bytes of buf that were checked
 	seen    int    // stateHead: bytes of buf that were looked at and are no whole head
+	empty   int    // lines skipped ahead of the next head
 	state   strictState
 	length  int64      // stateLength: bytes of the body still to come
 	chunks  h1.Chunked // stateChunked
@@ -161,7 +162,7 @@ func (c *strictConn) check() {
 func (c *strictConn) checkHead() {
 	// RFC 9112 §2.2: an empty line ahead of a request line is skipped; old
 	// clients send one behind a POST.
-	for len(c.buf) >= 2 && c.buf[0] == '\r' && c.buf[1] == '\n' {
+	for ; len(c.buf) >= 2 && c.buf[0] == '\r' && c.buf[1] == '\n' && c.empty < maxEmpty; c.empty++ {
 		c.buf = c.buf[2:]
 	}
 	if len(c.buf) == 0 || len(c.buf) == 1 && c.buf[0] == '\r' {
@@ -192,7 +193,7 @@ func (c *strictConn) checkHead() {
 		c.buf, c.ready = malformedHead, len(malformedHead)
 		return
 	}
-	c.ready, c.seen = n, 0
+	c.ready, c.seen, c.empty = n, 0, 0
 	switch {
 	case head.Connect(), head.WebSocket:
 		c.state, c.early = stateOpaque, -n // the head itself is not early

@@ -82,6 +82,11 @@ func (u *upload) failed() error {
 		return nil
 	case errors.As(err, &fault):
 		return malformed(fault)
+	case errors.Is(err, errCrashed):
+		return &Error{
+			Status: http.StatusInternalServerError, Cause: "proxy_internal_error", Outcome: Failed, NoReuse: true,
+			Msg: "the gateway failed while it passed the request's body on", Err: err,
+		}
 	case errors.Is(err, io.ErrUnexpectedEOF), errors.As(err, &network):
 		return &Error{
 			Status: http.StatusRequestTimeout, Cause: "http_request_error", Outcome: Gone, NoReuse: true,

@@ -4,7 +4,9 @@
 package gateway
 
 import (
+	"fmt"
 	"io"
+	"runtime/debug"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -96,6 +98,13 @@ func (u *uploading) stop(h *hop) bool {
 
 func (u *uploading) run(h *hop, stall time.Duration) {
 	defer close(u.done)
+	defer func() {
+		if v := recover(); v != nil { // it would end the program; the passage tells
+			err := fmt.Errorf("%w: %v\n%s", errCrashed, v, debug.Stack())
+			u.body.err.CompareAndSwap(nil, &err)
+			h.drop()
+		}
+	}()
 	if u.wanted != nil {
 		patience := time.NewTimer(continueTime)
 		defer patience.Stop()
