@@ -146,8 +146,8 @@ func (c *Chunked) sizeLine(line []byte) error {
 	if i == 0 {
 		return bad("chunk size is not a number")
 	}
-	ext := bytes.TrimLeft(line[i:], " \t") // BWS, RFC 9112 §7.1.1
-	if len(ext) > 0 && ext[0] != ';' || len(ext) == 0 && i < len(line) {
+	ext := line[i:]
+	if len(ext) > 0 && ext[0] != ';' { // BWS may stand here (RFC 9112 §7.1.1), and is where parsers differ
 		return bad("chunk size is followed by something else")
 	}
 	for _, b := range ext {

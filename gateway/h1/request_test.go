@@ -151,7 +151,7 @@ func TestChunked(t *testing.T) {
 		"5\r\nhello\r\n0\r\n\r\n",
 		"a\r\n0123456789\r\nA;ext=1\r\n0123456789\r\n0\r\n\r\n",
 		"00005\r\nhello\r\n0\r\nX-Sum: 1\r\nY: 2\r\n\r\n",
-		"5 ; name=\"quoted\"\r\nhello\r\n0\r\n\r\n",
+		"5; name=\"quoted\"\r\nhello\r\n0\r\n\r\n",
 	} {
 		for step := 1; step <= len(in); step++ {
 			var c Chunked
@@ -188,6 +188,7 @@ func TestAmbiguousChunksAreRefused(t *testing.T) {
 		{"-5\r\nhello\r\n", 3, "chunk size is not a number"},
 		{" 5\r\nhello\r\n", 3, "chunk size is not a number"},
 		{"5 \r\nhello\r\n", 3, "chunk size is followed by something else"},
+		{"5 ;a\r\nhello\r\n", 5, "chunk size is followed by something else"},
 		{"1000000000000000\r\n", 17, "chunk size is too large"},
 		{"5;a\x00\r\nhello\r\n", 5, "chunk extension has a control character"},
 		{"0\r\n X: folded\r\n\r\n", 14, "folded field line (obs-fold)"},
