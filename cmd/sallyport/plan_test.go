@@ -25,6 +25,7 @@ var plan = []struct {
 	{"tunnel", []string{"sallyport/"}, "tunnel stands on the ground: it moves bytes and is told what is permitted"},
 	{"certs", []string{"sallyport/"}, "certs stands on the ground and plugs into gateway as functions"},
 	{"gateway/h1", []string{"sallyport/", "net"}, "the grammar looks at bytes only"},
+	{"gateway/wire", []string{"sallyport/", "net/http"}, "sockets know no HTTP, and nobody above them"},
 	{"gateway", []string{"sallyport/certs", "sallyport/pki", "sallyport/cmd"}, "arrows point downward only"},
 	{"gateway", []string{"github.com/rs/zerolog", "log/slog"}, "the data path hands over a record and logs nothing (law 6)"},
 	{"", []string{"github.com/smallstep", "go.step.sm"}, "only pki imports the CA library: several hundred packages stay behind one door"},
