@@ -7,7 +7,6 @@ import (
 	"context"
 	"os"
 	"runtime"
-	"syscall"
 	"time"
 )
 
@@ -46,9 +45,10 @@ func (l *load) judge(used, span time.Duration) bool {
 	return l.one
 }
 
-// followLoad runs until ctx ends. Where GOMAXPROCS is set, it has the say.
+// followLoad runs until ctx ends. Where GOMAXPROCS is set, it has the say; where
+// what was used cannot be known, the runtime has.
 func followLoad(ctx context.Context) {
-	if os.Getenv("GOMAXPROCS") != "" || runtime.GOMAXPROCS(0) == 1 {
+	if os.Getenv("GOMAXPROCS") != "" || runtime.GOMAXPROCS(0) == 1 || processorTime() == 0 {
 		return
 	}
 	runtime.GOMAXPROCS(1)
@@ -70,13 +70,4 @@ func followLoad(ctx context.Context) {
 		}
 		used, at = u, now
 	}
-}
-
-// processorTime is what this process has used.
-func processorTime() time.Duration {
-	var u syscall.Rusage
-	if syscall.Getrusage(syscall.RUSAGE_SELF, &u) != nil {
-		return 0
-	}
-	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
 }
