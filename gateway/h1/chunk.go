@@ -25,6 +25,7 @@ type Chunked struct {
 	line    []byte // the line being read, when it came in pieces
 	around  int64  // bytes that were no data, less what is usual
 	trailer []byte // the trailer section
+	lines   int    // bytes of it, with what was left out
 	fields  Fields
 }
 
@@ -184,7 +185,7 @@ func (c *Chunked) trailerLine(line []byte) error {
 		c.state = chunkDone
 		return nil
 	}
-	if len(c.trailer)+len(line) > maxTrailer {
+	if c.lines += len(line) + 2; c.lines > maxTrailer { // also of those left out
 		return bad("trailers are too long")
 	}
 	var f Field

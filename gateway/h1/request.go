@@ -90,7 +90,7 @@ func (r *Request) line(line []byte) (err error) {
 	return err
 }
 
-var errVersion = bad("request line does not end in an HTTP version")
+var errVersion error = bad("request line does not end in an HTTP version")
 
 // heed takes in what means something in requests only.
 func (r *Request) heed(f *Field) error {

@@ -35,7 +35,10 @@ func (r *Response) Parse(b []byte, method string) (n int, err error) {
 	if n, err = r.fields(b, n); n == 0 || err != nil {
 		return 0, err
 	}
-	return n, r.frame(method)
+	if err := r.frame(method); err != nil {
+		return 0, err
+	}
+	return n, nil
 }
 
 const prefix = "HTTP/1."
@@ -49,7 +52,9 @@ func (r *Response) line(line []byte) (err error) {
 	if len(line) < len("HTTP/1.1 200") || string(line[:len(prefix)]) != prefix || line[8] != ' ' {
 		return errStatusLine
 	}
-	if r.Minor, err = version(line[:8]); err != nil {
+	if r.Minor, err = version(line[:8]); err == errVersion {
+		return errStatusLine
+	} else if err != nil {
 		return err
 	}
 	code, rest := line[9:12], line[12:]

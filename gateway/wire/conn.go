@@ -13,6 +13,7 @@ import (
 	"net"
 	"os"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -30,6 +31,8 @@ type Conn struct {
 	tls    bool
 	left   int  // of the record that Read is in
 	nowait bool // Read takes only what is there
+
+	shut atomic.Bool // we send no more
 
 	// BeforeRead and BeforeWrite are called when a Read or Fill, or a Write, has
 	// to wait: the moment to set a deadline, which costs as much as reading a head
@@ -109,6 +112,9 @@ func (c *Conn) Fill() error {
 // is that of say. Whatever Fill would have said, the next will; if that is that
 // there is no reading from c, nothing was asked.
 func (c *Conn) Ask(say func() error) error {
+	if c.buf != nil && c.w == len(c.buf) { // there is no room for an answer; Fill makes some, or says so
+		return say()
+	}
 	n, err := c.sock.ask(say)
 	c.w += n
 	return err
@@ -232,6 +238,7 @@ func (c *Conn) NetConn() net.Conn { return c.conn }
 
 // CloseWrite says that nothing follows.
 func (c *Conn) CloseWrite() error {
+	c.shut.Store(true)
 	if half, ok := c.conn.(interface{ CloseWrite() error }); ok {
 		return half.CloseWrite()
 	}

@@ -115,6 +115,9 @@ func (s *raw) tryRead(fd uintptr) bool {
 		if errno == unix.EINTR {
 			continue
 		}
+		if errno == 0 && n == 0 && s.broken(fd) {
+			errno = unix.ECONNRESET
+		}
 		s.got, s.rerr = int(n), errno
 		if s.into == nil && (errno != 0 || n == 0) && s.conn.w == 0 {
 			s.conn.release()
@@ -181,6 +184,22 @@ func (s *raw) tryWrite(fd uintptr) bool {
 	}
 }
 
+// broken reports whether what looks like the peer's end was none. The kernel
+// tells a reset once, to whoever asks first: a writer, or a look. To the next
+// reader it says that this is the end, and a cut answer would pass for a whole
+// one (RFC 9112 §8). A connection that has ended in order is not closed as long
+// as this side may still send.
+func (s *raw) broken(fd uintptr) bool {
+	if s.conn.shut.Load() {
+		return false
+	}
+	var state uint8 // the first of what TCP_INFO has to say
+	size := uint32(1)
+	_, _, errno := syscall.RawSyscall6(unix.SYS_GETSOCKOPT, fd, unix.IPPROTO_TCP, unix.TCP_INFO,
+		uintptr(unsafe.Pointer(&state)), uintptr(unsafe.Pointer(&size)), 0)
+	return errno == 0 && state == unix.BPF_TCP_CLOSE
+}
+
 func (s *raw) fault(op string, errno syscall.Errno) error {
 	return &net.OpError{Op: op, Net: "tcp", Addr: s.conn.RemoteAddr(), Err: os.NewSyscallError(op, errno)}
 }
@@ -197,7 +216,7 @@ func (s *raw) look(fd uintptr) {
 	switch {
 	case errno == unix.EAGAIN, errno == unix.EINTR:
 		s.found = Quiet
-	case errno != 0:
+	case errno != 0, n == 0 && s.broken(fd):
 	case n == 0:
 		s.found = Ended
 	default:
