@@ -1,0 +1,125 @@
+// Copyright 2026 The sallyport authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package gateway
+
+import "regexp"
+
+// re matches what differs, or what was said, made characters of bytes.
+func re(s string) *regexp.Regexp { return regexp.MustCompile(`(?is)` + s) }
+
+// explained are all differences there are. In a difference, the engine stands
+// first and net/http behind it.
+var explained = []difference{
+	// Requests.
+	{
+		"an HTTP/1.0 request with `close` and `keep-alive` in `Connection`", "stricter: `close` wins (RFC 9112 §9.3)",
+		re(`^course: end, 200$`), re(`HTTP/1\.0\r\n.*\bclose\b`), false,
+	},
+	{
+		"an HTTP/1.0 request with `keep-alive` in a second `Connection`", "defect: of net/http, which looks at the first only and ends the connection",
+		re(`^course: [^,]*, end$`), re(`HTTP/1\.0\r\n(.*\n)?Connection:.*\nConnection:[^\n]*keep-alive`), false,
+	},
+	{
+		"a request head of more than 64 KiB with another fault in it", "both refuse; net/http reads it in smaller pieces and comes upon the other fault first",
+		re(`^course: refused 431, refused 4..$`), re(`[^\n]{1000}`), true,
+	},
+	{
+		"a chunked body that is cut short in the line that would end it", "both refuse; net/http says malformed (400), the engine that the rest did not come (408)",
+		re(`^course: refused 408, refused 400$`), re(`\n0\r\n\r$`), false,
+	},
+	{
+		"`Content-Length: 0` in a request without a body", "the same request: the engine passes the field on as it came, net/http has a rule of its own for each method",
+		re(`^field Content-Length (\["0"\], \[\]|\[\], \["0"\])$`), re(``), false,
+	},
+	{
+		"`Connection: TE` beside `TE: trailers`", "the engine's own hop, as RFC 9110 §10.1.4 wants it; net/http leaves it out",
+		re(`^field Connection \["TE"\], \[\]$`), re(`\nTE:`), false,
+	},
+	{
+		"`Connection: close` beside `Expect: 100-continue`", "net/http's own hop: it would otherwise send a body that was refused",
+		re(`^field Connection \[\], \["close"\]$`), re(`Expect:`), false,
+	},
+	{
+		"an empty `User-Agent`, or several", "defect: of net/http, which passes on the first that is not empty; the engine passes them on as they came",
+		re(`^field User-Agent `), re(`User-Agent:`), false,
+	},
+	{
+		"several `Upgrade` fields", "defect: the engine goes by the last, net/http by the first, and on that path the reader of the client's bytes by the last again; to be refused, or no upgrade",
+		re(`^field (Upgrade|Connection \[("Upgrade")?\], \[("Upgrade")?\]$)|^course: (200, 200|200, end)$`), re(`\nUpgrade:.*\nUpgrade:`), false,
+	},
+	{
+		"`CONNECT` or a WebSocket handshake pipelined behind another request", "defect: of the net/http path, which takes it for what came behind the request before and ends the connection after that one's answer",
+		re(`^course: (refused 40[0-9]|200), end$`), re(`\n\r\n.*(CONNECT |websocket)`), true,
+	},
+	{
+		"a request target that is neither URL nor path, as in `GET a HTTP/1.1`", "defect: both refuse, and the engine goes on to the next request",
+		re(`^course: (refused 4..|200), end$|^wrong: passage .* was sent to the origin, and net/http finds only `), re(`GET ([^/ h][^ ]*)? HTTP`), false,
+	},
+	{
+		"`Trailer` names that are no names, as in `Trailer: a b`", "defect: the engine announces them to the origin, net/http refuses with 502",
+		re(`^course: 200, refused 502$`), re(`Trailer: (a b|\xff)`), false,
+	},
+
+	// Answers.
+	{
+		"an answer in a version other than 1.1 and 1.0", "stricter", re(`^course: refused 502, 200$`), re(`HTTP/(1\.2|2\.0|0\.9) 200`), false,
+	},
+	{
+		"more than one space before the status code", "stricter", re(`^course: refused 502, 200$`), re(`HTTP/1\.1  200`), false,
+	},
+	{
+		"control characters in a reason phrase, a bare CR among them", "stricter", re(`^course: refused 502, 200$`), re(`200 a[\x00\r\x7f][^\n]`), false,
+	},
+	{
+		"lines of an answer's head that end in a bare LF", "stricter", re(`^course: refused 502, 200$`), re(`[^\r]\n`), false,
+	},
+	{
+		"folded lines in an answer's head (obs-fold)", "stricter", re(`^course: refused 502, 200$`), re(`\r\n X|\r\n z`), false,
+	},
+	{
+		"white space before the colon of an answer's field", "stricter: net/http takes `Content-Length : 5` for a length", re(`^course: refused 502, 200$`), re(`\r\n[a-z-]+ :`), false,
+	},
+	{
+		"`Transfer-Encoding` in an HTTP/1.0 answer", "stricter (RFC 9112 §6.1): net/http ignores it", re(`^course: refused 502, 200$`), re(`HTTP/1\.0 200 OK\r\nTransfer-Encoding`), false,
+	},
+	{
+		"more than one `Content-Length` in an answer", "stricter: net/http merges equal ones", re(`^course: refused 502, 200$`), re(`Content-Length: 5\r\nContent-Length: 5`), false,
+	},
+	{
+		"`Content-Length` of an answer in more than 18 digits", "stricter", re(`^course: refused 502, 200$`), re(`Content-Length: 0{18}5`), false,
+	},
+	{
+		"`Content-Length` of an answer with zeros ahead", "stricter: the engine leaves the zeros out, which to some are octal", re(`^answer's field Content-Length \["5"\], \["05"\]$`), re(`Content-Length: 05`), false,
+	},
+	{
+		"`Host` in an answer, with characters that no host has", "stricter: one grammar for the fields of requests and answers", re(`^course: refused 502, 200$`), re(`Host: a/b`), false,
+	},
+	{
+		"an answer's head of more than 128 KiB", "stricter: net/http is set to 256 KiB", re(`^course: refused 502, 200$`), re(`X: y{1000}`), false,
+	},
+	{
+		"more than 1000 fields in an answer", "stricter: net/http bounds the bytes only", re(`^course: refused 502, 200$`), re(`(X: y\r\n){1000}`), false,
+	},
+	{
+		"more than 100 interim answers", "stricter: net/http leaves that to whoever passes them on", re(`^course: refused 502, [0-9 ]*200$`), re(`(HTTP/1.1 103 x\r\n\r\n){101}`), false,
+	},
+	{
+		"white space behind a chunk's size in an answer", "stricter", re(`^course: broken, 200$`), re(`\n5 \r\n`), false,
+	},
+	{
+		"control characters in a chunk extension of an answer", "stricter", re(`^course: broken, 200$`), re(`\n5;a\x00`), false,
+	},
+	{
+		"malformed trailer lines of an answer", "stricter: net/http reads trailers as leniently as fields", re(`^course: broken, 200$`), re(`0\r\nX( : y|: y\r\n z)`), false,
+	},
+	{
+		"trailers of an answer that no answer can have", "stricter: the engine leaves all of them out, net/http some", re(`^answer's trailer Host \[\], \["x"\]$`), re(`0\r\nHost: x`), false,
+	},
+	{
+		"`Trailer` of an answer naming `Content-Length`", "defect: the engine passes the name on, though not the trailer; net/http refuses the answer", re(`^course: (200|unanswered done), refused 502$|^unreadable: `), re(`Trailer: X-Sum, Content-Length`), false,
+	},
+	{
+		"`Content-Length` of a 304", "the same answer: the length it would have had (RFC 9110 §8.6), which net/http does not pass on", re(`^answer's field Content-Length \["5"\], \[\]$`), re(`304 Not Modified`), false,
+	},
+}
