@@ -48,6 +48,7 @@ var (
 	errRecheck = errors.New("the policy no longer allows it")
 	errNoTrust = errors.New("no trust is loaded for the rule's origin profile")
 
+	errNoURL    = fmt.Errorf("the request target is neither a URL nor a path; %w", errNotProxy)
 	errNotProxy = errors.New("this is a proxy and serves no pages: give its address as http_proxy and ask for the whole URL, as in curl -x http://GATEWAY http://example.com/")
 )
 

@@ -130,7 +130,7 @@ func (t target) onTheWire(d policy.Decision) ([2]string, error) {
 // announce passes on which trailers will come (RFC 9110 §6.6.2).
 func announce(f, in h1.Fields) h1.Fields {
 	for i := range in {
-		if in[i].ID == h1.Trailer {
+		if in[i].ID == h1.Trailer && h1.Announced(in[i].Value) == nil { // of a request it was seen to
 			f = append(f, in[i])
 		}
 	}

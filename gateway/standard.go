@@ -76,7 +76,7 @@ func (c *standardClient) request() *h1.Request {
 	q.Adopt(fields)
 	q.Expect = q.Fields.Get(h1.Expect) != nil && r.ContentLength != 0 && r.ProtoMinor == 1
 	q.WebSocket = r.Method == http.MethodGet && r.ProtoMinor == 1 && r.ContentLength == 0 &&
-		q.Fields.HasToken(h1.Connection, "upgrade") && equal(q.Fields.Get(h1.Upgrade), "websocket")
+		q.Fields.HasToken(h1.Connection, "upgrade") && len(r.Header["Upgrade"]) == 1 && equal(q.Fields.Get(h1.Upgrade), "websocket")
 	return q
 }
 

@@ -30,8 +30,11 @@ func readTarget(method, raw string) (target, error) {
 		return authorityForm(raw)
 	}
 	scheme, rest, ok := strings.Cut(raw, "://")
-	if !ok || strings.HasPrefix(raw, "/") || raw == "*" {
+	switch {
+	case strings.HasPrefix(raw, "/") || raw == "*":
 		return target{}, errNotProxy
+	case !ok:
+		return target{}, errNoURL
 	}
 	t := target{scheme: strings.ToLower(scheme)}
 	switch t.scheme {

@@ -13,7 +13,8 @@ type Request struct {
 	WebSocket bool // asks to change to WebSocket (RFC 6455 §4.1), so that what follows may be opaque
 	Expect    bool // waits to be told to go on before it sends its body (RFC 9110 §10.1.1)
 
-	websocket bool // Upgrade names it
+	websocket bool // Upgrade names it, and nothing else does
+	upgrades  int
 	upgrade   bool // Connection names Upgrade
 }
 
@@ -30,7 +31,7 @@ func (r *Request) Connect() bool { return string(r.Method) == "CONNECT" }
 func (r *Request) Parse(b []byte) (n int, err error) {
 	r.reset()
 	r.Method, r.Target = nil, nil
-	r.WebSocket, r.Expect, r.websocket, r.upgrade = false, false, false, false
+	r.WebSocket, r.Expect, r.websocket, r.upgrade, r.upgrades = false, false, false, false, 0
 	if len(b) > 0 && class[b[0]]&isToken == 0 {
 		return 0, bad("the request does not begin with a method") // TLS, for one, which would never end its line
 	}
@@ -101,9 +102,10 @@ func (r *Request) heed(f *Field) error {
 		}
 		r.Expect = true
 	case Trailer:
-		return announced(f.Value)
+		return Announced(f.Value)
 	case Upgrade:
-		r.websocket = equalFold(f.Value, "websocket")
+		r.websocket = r.upgrades == 0 && equalFold(f.Value, "websocket") // of several, each hop goes by another
+		r.upgrades++
 	case Connection:
 		r.upgrade = r.upgrade || hasToken(f.Value, "upgrade")
 	}
@@ -135,11 +137,18 @@ func (r *Request) frame() error {
 	return nil
 }
 
-// announced reads the Trailer field (RFC 9110 §6.6.2).
-func announced(value []byte) error {
+// Announced reads a Trailer field (RFC 9110 §6.6.2). The error says that it holds
+// something else than names of fields that may stand in a trailer section.
+func Announced(value []byte) error {
 	for len(value) > 0 {
 		name, rest, _ := bytes.Cut(value, comma)
-		if forbidden(Identify(trim(name))) {
+		name = trim(name)
+		for _, c := range name {
+			if class[c]&isToken == 0 {
+				return bad("Trailer holds what is no field name")
+			}
+		}
+		if forbidden(Identify(name)) {
 			return errTrailer
 		}
 		value = rest

@@ -101,7 +101,27 @@ var refused = []struct {
 	{"GET http://a/ HTTP/1.1\r\nHost: a\r\nExpect: the-unexpected\r\n\r\n", 417, "only the expectation 100-continue is understood"},
 	{"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03", 400, "the request does not begin with a method"},
 	{" GET http://a/ HTTP/1.1\r\nHost: a\r\n\r\n", 400, "the request does not begin with a method"},
+	{"POST http://a/ HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\nTrailer: a b\r\n\r\n", 400, "Trailer holds what is no field name"},
 	{"POST http://a/ HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\nTrailer: x, content-length\r\n\r\n", 400, "a trailer that would change the message's framing or routing"},
+}
+
+// TestOneUpgradeIsOne: of several Upgrade fields some go by the first and some by
+// the last, so none of them makes what follows opaque.
+func TestOneUpgradeIsOne(t *testing.T) {
+	for fields, want := range map[string]bool{
+		"Upgrade: WebSocket\r\nConnection: x, Upgrade\r\n":                   true,
+		"Upgrade: websocket\r\n":                                             false,
+		"Connection: upgrade\r\n":                                            false,
+		"Upgrade: h2c\r\nUpgrade: websocket\r\nConnection: upgrade\r\n":      false,
+		"Upgrade: websocket\r\nConnection: upgrade\r\nUpgrade: h2c\r\n":      false,
+		"Upgrade: websocket, h2c\r\nConnection: upgrade\r\n":                 false,
+		"Upgrade: websocket\r\nConnection: upgrade\r\nContent-Length: 1\r\n": false,
+	} {
+		r, _, err := parse([]byte("GET http://a/ HTTP/1.1\r\nHost: a\r\n" + fields + "\r\n"))
+		if err != nil || r.WebSocket != want {
+			t.Errorf("%q: %v, %v", fields, r.WebSocket, err)
+		}
+	}
 }
 
 func TestAmbiguousHeadsAreRefused(t *testing.T) {

@@ -85,6 +85,15 @@ func (r *Response) frame(method string) error {
 	if r.Chunked && r.Minor == 0 {
 		return bad("Transfer-Encoding in an HTTP/1.0 answer (RFC 9112 §6.1)")
 	}
+	if r.Chunked && r.Has(Trailer) {
+		for i := range r.Fields {
+			if f := &r.Fields[i]; f.ID == Trailer {
+				if err := Announced(f.Value); err != nil {
+					return err
+				}
+			}
+		}
+	}
 	r.KeepAlive = r.keepAlive()
 	// "ought to be handled as an error" (RFC 9112 §6.3). Chunks win, the length is
 	// not passed on, and the connection is not used again.
