@@ -170,7 +170,9 @@ func (r *rig) uploadOrigin() string {
 	}
 	server := &http.Server{Handler: http.HandlerFunc(func(_ http.ResponseWriter, q *http.Request) { _, _ = io.Copy(io.Discard, q.Body) })}
 	served := make(chan error, 1)
-	go func() { served <- server.Serve(tls.NewListener(l, &tls.Config{Certificates: []tls.Certificate{r.cert}})) }()
+	go func() {
+		served <- server.Serve(tls.NewListener(l, &tls.Config{Certificates: []tls.Certificate{r.cert}}))
+	}()
 	r.tb.Cleanup(func() {
 		server.Close()
 		<-served
