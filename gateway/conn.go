@@ -90,6 +90,7 @@ func (c *conn) serve() {
 		c.p.open(c.s, c, &c.req, Request{From: c.from})
 		c.p.pass(fault)
 		c.turn.Add(1)
+		c.req.Reset() // its bytes will be somebody else's
 		c.giveBack(&c.head)
 		c.giveBack(&c.out)
 		if c.taken {

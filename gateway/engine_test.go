@@ -172,3 +172,22 @@ func TestCrashOfAnUploadIsItsRequests(t *testing.T) {
 		t.Errorf("told as %v", e)
 	}
 }
+
+// TestRefusedHeadIsNotTheRequestBeforeIt: a head that is too large is not parsed.
+// What was answered was the request before it, whose bytes belonged to another
+// connection by then.
+func TestRefusedHeadIsNotTheRequestBeforeIt(t *testing.T) {
+	r := newRig(t, relayAll)
+	origin, _ := r.rawOrigin(func(string) string { return "HTTP/1.1 204 No Content\r\n\r\n" })
+	first := "HEAD http://" + origin + "/ HTTP/1.0\r\nConnection: keep-alive\r\nAccept: text/html\r\n\r\n"
+	got := r.converse(first + "GET http://" + origin + "/ HTTP/1.1\r\nHost: a\r\nX: " + strings.Repeat("y", 70_000) + "\r\n\r\n")
+	_, refusal, _ := strings.Cut(got, "\r\n\r\n")
+	if !strings.HasPrefix(refusal, "HTTP/1.1 431 ") || !strings.Contains(refusal, "text/plain") || !strings.HasSuffix(refusal, "]\n") {
+		t.Errorf("refused by %q", refusal)
+	}
+	<-r.handed
+	<-r.handed
+	if rec := r.records[1]; rec.Method != "" || rec.URL != "" || rec.Outcome != Invalid {
+		t.Errorf("recorded as %q %q %s", rec.Method, rec.URL, rec.Outcome)
+	}
+}

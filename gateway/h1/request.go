@@ -29,9 +29,7 @@ func (r *Request) Connect() bool { return string(r.Method) == "CONNECT" }
 // is already wrong in an unfinished head is reported as soon as its line is
 // there. After an error r is not to be used.
 func (r *Request) Parse(b []byte) (n int, err error) {
-	r.reset()
-	r.Method, r.Target = nil, nil
-	r.WebSocket, r.Expect, r.websocket, r.upgrade, r.upgrades = false, false, false, false, 0
+	r.Reset()
 	if len(b) > 0 && class[b[0]]&isToken == 0 {
 		return 0, bad("the request does not begin with a method") // TLS, for one, which would never end its line
 	}
@@ -58,6 +56,13 @@ func (r *Request) Parse(b []byte) (n int, err error) {
 		return 0, err
 	}
 	return n, nil
+}
+
+// Reset forgets the request. Its bytes are not pointed to any more.
+func (r *Request) Reset() {
+	clear(r.Fields)
+	*r = Request{message: r.message}
+	r.reset()
 }
 
 // line reads method SP request-target SP HTTP-version (RFC 9112 §3), with
