@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"sallyport/gateway/h1"
+	"sallyport/gateway/wire"
 )
 
 // exchange sends the request to its origin and reads the head of the answer. An
@@ -34,6 +35,9 @@ func (p *passage) exchange(o *outgoing) (*answer, error) {
 			return h.answer(), nil
 		}
 		h.close()
+		if err == wire.ErrSpoke { // in this very moment, and nothing was said to it
+			continue
+		}
 		// A kept connection may end just as it is used again. Then what can be
 		// repeated is, once, on a new one (RFC 9110 §9.2.2); a body never is.
 		if !h.reused || h.spoke || isTimeout(err) || o.length != 0 || !safe(p.method) || p.cause() != nil {
@@ -53,8 +57,8 @@ func (p *passage) ask(h *hop, o *outgoing) error {
 	h.allowRead(p.rec.Time, limit)
 	h.allowWrite(p.rec.Time, p.s.Limits.stall())
 	h.out = o
-	if err := h.wire.Ask(h.say); err != nil {
-		if h.up == nil && !h.spoke && p.cause() == nil && h.reused {
+	if err := h.wire.Ask(h.say, h.reused); err != nil {
+		if err == wire.ErrSpoke || h.up == nil && !h.spoke && p.cause() == nil && h.reused {
 			return err
 		}
 		// It may have answered before it stopped listening.

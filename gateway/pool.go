@@ -117,8 +117,11 @@ func (o *pool) wait(k *known) (*hop, *known) {
 // made is told that a connection for k was made, or could not be.
 func (o *pool) made(k *known) {
 	o.mu.Lock()
+	defer o.mu.Unlock()
 	k.making--
-	o.mu.Unlock()
+	if k.making == 0 && k.config == nil && len(k.idle) == 0 && len(k.waiting) == 0 && !k.gone {
+		o.drop(k.route) // nobody got there: it shall not push out what is known of others
+	}
 }
 
 // sound reports whether nothing is wrong with an idle connection. An origin that

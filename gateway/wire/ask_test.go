@@ -8,6 +8,7 @@ import (
 	"io"
 	"net"
 	"os"
+	"runtime"
 	"testing"
 	"time"
 )
@@ -32,7 +33,7 @@ func TestAnswerThatComesAtOnceIsNotLost(t *testing.T) {
 		go echo(peer)
 		for i := range 10_000 {
 			question := []byte{byte(i)}
-			if err := c.Ask(func() error { _, err := c.Write(question); return err }); err != nil {
+			if err := c.Ask(func() error { _, err := c.Write(question); return err }, false); err != nil {
 				t.Fatal(err)
 			}
 			fillTo(t, c, 1)
@@ -59,7 +60,7 @@ func TestAnswerInsideTheQuestion(t *testing.T) {
 		_, err := w.Write([]byte("?"))
 		<-come
 		return err
-	})
+	}, false)
 	if fillTo(t, w, len("answer")); err != nil || string(w.Buffered()) != "answer" {
 		t.Errorf("%q, %v", w.Buffered(), err)
 	}
@@ -74,7 +75,7 @@ func TestAnswerInTwoPieces(t *testing.T) {
 			<-more
 			_, _ = peer.Write([]byte("second"))
 		}()
-		if err := c.Ask(func() error { _, err := c.Write([]byte("?")); return err }); err != nil {
+		if err := c.Ask(func() error { _, err := c.Write([]byte("?")); return err }, false); err != nil {
 			t.Fatal(err)
 		}
 		fillTo(t, c, len("first "))
@@ -91,7 +92,7 @@ func TestAskBehindWhatIsBuffered(t *testing.T) {
 		say(t, peer, "unasked ")
 		fillTo(t, c, len("unasked "))
 		go echo(peer)
-		if err := c.Ask(func() error { _, err := c.Write([]byte("!")); return err }); err != nil {
+		if err := c.Ask(func() error { _, err := c.Write([]byte("!")); return err }, false); err != nil {
 			t.Fatal(err)
 		}
 		if fillTo(t, c, len("unasked !")); string(c.Buffered()) != "unasked !" {
@@ -107,7 +108,7 @@ func TestPeerThatEndsInsteadOfAnAnswer(t *testing.T) {
 			_, _ = io.ReadFull(peer, make([]byte, 1))
 			peer.Close()
 		}()
-		if err := c.Ask(func() error { _, err := c.Write([]byte("?")); return err }); err != nil {
+		if err := c.Ask(func() error { _, err := c.Write([]byte("?")); return err }, false); err != nil {
 			t.Fatal(err)
 		}
 		if err := c.Fill(); err != io.EOF || c.buf != nil {
@@ -120,7 +121,7 @@ func TestPeerThatEndsInsteadOfAnAnswer(t *testing.T) {
 func TestErrorOfTheQuestionIsAsks(t *testing.T) {
 	each(t, func(t *testing.T, c *Conn, _ net.Conn) {
 		speechless := errors.New("speechless")
-		if err := c.Ask(func() error { return speechless }); err != speechless || c.buf != nil {
+		if err := c.Ask(func() error { return speechless }, false); err != speechless || c.buf != nil {
 			t.Errorf("Ask: %v, buffer %v", err, c.buf != nil)
 		}
 	})
@@ -144,12 +145,35 @@ func TestNothingIsAskedWhereNothingCanBeHeard(t *testing.T) {
 			}
 			spoil.f(w)
 			said := false
-			if err := w.Ask(func() error { said = true; return nil }); said || !errors.Is(err, spoil.want) {
+			if err := w.Ask(func() error { said = true; return nil }, false); said || !errors.Is(err, spoil.want) {
 				t.Errorf("said %v, %v", said, err)
 			}
 			_ = w.SetReadDeadline(time.Time{})
-			if err := w.Ask(func() error { said = true; return io.ErrNoProgress }); name == "deadline" && (!said || err != io.ErrNoProgress) {
+			if err := w.Ask(func() error { said = true; return io.ErrNoProgress }, false); name == "deadline" && (!said || err != io.ErrNoProgress) {
 				t.Errorf("the next: said %v, %v", said, err)
+			}
+		})
+	}
+}
+
+// TestNothingIsAskedOfWhoHasSpoken: what came after the last look at a kept
+// connection would be an answer to the next question, and its edge would be lost.
+func TestNothingIsAskedOfWhoHasSpoken(t *testing.T) {
+	for _, speak := range []func(net.Conn) error{
+		func(peer net.Conn) error { _, err := peer.Write([]byte("unasked")); return err },
+		func(peer net.Conn) error { return peer.(*net.TCPConn).CloseWrite() },
+		net.Conn.Close,
+	} {
+		onSocket(t, func(t *testing.T, c *Conn, peer net.Conn) {
+			if err := speak(peer); err != nil {
+				t.Fatal(err)
+			}
+			for c.State() == Quiet {
+				runtime.Gosched()
+			}
+			asked := false
+			if err := c.Ask(func() error { asked = true; return nil }, true); err != ErrSpoke || asked {
+				t.Errorf("asked %v, %v", asked, err)
 			}
 		})
 	}

@@ -53,8 +53,8 @@ var Buffers = sync.Pool{New: func() any { return new(Buffer) }}
 // A socket makes the system calls.
 type socket interface {
 	read(p []byte) (int, error)
-	fill() (int, error)                // reads into what borrow gives
-	ask(say func() error) (int, error) // says first
+	fill() (int, error)                            // reads into what borrow gives
+	ask(say func() error, quiet bool) (int, error) // says first
 	write(a, b []byte) (int, error)
 	state() State
 }
@@ -111,14 +111,21 @@ func (c *Conn) Fill() error {
 // asked yet cannot have come: on Linux the attempt to read it is saved. The error
 // is that of say. Whatever Fill would have said, the next will; if that is that
 // there is no reading from c, nothing was asked.
-func (c *Conn) Ask(say func() error) error {
+//
+// Nor is anything asked, and the error is ErrSpoke, when quiet is true and the
+// connection is not: see State. What came after a State and before a wait would
+// wake nobody.
+func (c *Conn) Ask(say func() error, quiet bool) error {
 	if c.buf != nil && c.w == len(c.buf) { // there is no room for an answer; Fill makes some, or says so
 		return say()
 	}
-	n, err := c.sock.ask(say)
+	n, err := c.sock.ask(say, quiet)
 	c.w += n
 	return err
 }
+
+// ErrSpoke says that the peer has said something, or that it has ended.
+var ErrSpoke = errors.New("wire: the peer spoke before it was asked")
 
 func (c *Conn) borrow() []byte {
 	if c.buf == nil {

@@ -23,7 +23,7 @@ func TestAskWithAFullBuffer(t *testing.T) {
 		_, err := w.Write([]byte("?"))
 		go func() { _, _ = peer.Write([]byte("!")) }() // the edge that ends the wait
 		return err
-	})
+	}, false)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -61,7 +61,7 @@ func TestResetInsteadOfAnAnswer(t *testing.T) {
 		_ = peer.SetLinger(0)
 		peer.Close()
 	}()
-	if err := w.Ask(func() error { _, err := w.Write([]byte("?")); return err }); err != nil {
+	if err := w.Ask(func() error { _, err := w.Write([]byte("?")); return err }, false); err != nil {
 		t.Fatal(err)
 	}
 	if err := w.Fill(); !errors.Is(err, syscall.ECONNRESET) {

@@ -22,7 +22,7 @@ func (s plain) fill() (int, error) {
 	return n, err
 }
 
-func (s plain) ask(say func() error) (int, error) { return 0, say() }
+func (s plain) ask(say func() error, _ bool) (int, error) { return 0, say() }
 
 func (s plain) write(a, b []byte) (int, error) {
 	call(s.c.BeforeWrite)

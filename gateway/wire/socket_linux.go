@@ -30,6 +30,7 @@ type raw struct {
 
 	into  []byte       // nil: the connection's own buffer
 	say   func() error // before the first attempt
+	quiet bool         // only when nothing has come
 	aerr  error        // what it said
 	got   int
 	rerr  syscall.Errno
@@ -73,8 +74,8 @@ func (s *raw) fill() (int, error) {
 
 // ask speaks inside the callback of the read: what comes in answer is an edge
 // that the poller cannot have forgotten, as it does when a read begins.
-func (s *raw) ask(say func() error) (int, error) {
-	s.into, s.say, s.aerr = nil, say, nil
+func (s *raw) ask(say func() error, quiet bool) (int, error) {
+	s.into, s.say, s.quiet, s.aerr = nil, say, quiet, nil
 	n, err := s.receive()
 	if s.say != nil { // the read did not begin
 		s.say = nil
@@ -102,8 +103,12 @@ func (s *raw) receive() (int, error) {
 func (s *raw) tryRead(fd uintptr) bool {
 	if say := s.say; say != nil {
 		s.say = nil
-		s.aerr = say()
 		s.got, s.rerr = 0, 0
+		if s.quiet && s.peek(fd) != Quiet {
+			s.aerr = ErrSpoke
+			return true
+		}
+		s.aerr = say()
 		return s.aerr != nil
 	}
 	p := s.into
@@ -210,16 +215,18 @@ func (s *raw) state() State {
 	return s.found
 }
 
-func (s *raw) look(fd uintptr) {
+func (s *raw) look(fd uintptr) { s.found = s.peek(fd) }
+
+func (s *raw) peek(fd uintptr) State {
 	var b [1]byte
 	n, _, errno := syscall.RawSyscall6(unix.SYS_RECVFROM, fd, uintptr(unsafe.Pointer(&b)), 1, unix.MSG_DONTWAIT|unix.MSG_PEEK, 0, 0)
 	switch {
 	case errno == unix.EAGAIN, errno == unix.EINTR:
-		s.found = Quiet
+		return Quiet
 	case errno != 0, n == 0 && s.broken(fd):
+		return Broken
 	case n == 0:
-		s.found = Ended
-	default:
-		s.found = Talking
+		return Ended
 	}
+	return Talking
 }

@@ -33,7 +33,7 @@ var waits = map[string]func(c *Conn) error{
 				c.BeforeRead()
 			}
 			return nil
-		})
+		}, false)
 		if err != nil {
 			return err
 		}
