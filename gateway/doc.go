@@ -25,6 +25,8 @@
 // All of that is the same whoever speaks HTTP on either side. The engine does
 // for HTTP/1.1 (h1 is its grammar, wire its sockets):
 //
+//	connbody.go  the body of a request
+//	connend.go   how long a connection lasts, and how it ends or is given away
 //	conns.go     all client connections: looked after, drained, cut
 //	reply.go     what a client is answered
 //	exchange.go  a request to its origin, and the head of the answer
@@ -37,5 +39,6 @@
 //	strict.go    only unambiguous HTTP/1.1 reaches it
 //	handover.go  how a connection is given up or given on
 //	standard.go  a request that came by its server
-//	transport.go a request that goes by its transport
+//	transport.go its connections to origins
+//	roundtrip.go a request that goes by them
 package gateway

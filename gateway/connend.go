@@ -1,0 +1,168 @@
+// Copyright 2026 The sallyport authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package gateway
+
+import (
+	"context"
+	"io"
+	"net"
+	"time"
+
+	"sallyport/gateway/wire"
+)
+
+// allowRead and allowWrite see to it that a wait can last for most of its limit
+// at least; see hop. A connection that was cut gets no more time.
+func (c *conn) allowRead() {
+	now, limit := time.Now(), c.patience
+	if d := c.readBy.Sub(now); limit == 0 || d >= limit-limit/8 && d <= limit {
+		return
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.cause == nil && !c.halted {
+		c.readBy = now.Add(limit)
+		_ = c.wire.SetReadDeadline(c.readBy)
+	}
+}
+
+func (c *conn) allowWrite() {
+	now, limit := time.Now(), c.s.Limits.stall()
+	if c.writeBy.Sub(now) >= limit-limit/8 {
+		return
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.cause == nil {
+		c.writeBy = now.Add(limit)
+		_ = c.wire.SetWriteDeadline(c.writeBy)
+	}
+}
+
+// context implements client. Few passages need one.
+func (c *conn) context() context.Context {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.ctx == nil {
+		c.ctx, c.cancel = context.WithCancelCause(context.Background())
+		if c.cause != nil {
+			c.cancel(c.cause)
+		}
+	}
+	return c.ctx
+}
+
+// tie implements client.
+func (c *conn) tie(to io.Closer) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.tied = to
+	if to != nil && c.cause != nil {
+		to.Close()
+	}
+}
+
+// cut ends what is going on, for a reason, with a moment to say so.
+func (c *conn) cut(cause error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.end(cause)
+}
+
+// end is cut. c.mu is held.
+func (c *conn) end(cause error) {
+	if c.cause != nil || c.taken {
+		return
+	}
+	c.cause = cause
+	if c.cancel != nil {
+		c.cancel(cause)
+	}
+	if c.tied != nil {
+		c.tied.Close()
+	}
+	_ = c.wire.SetReadDeadline(past)
+	_ = c.wire.SetWriteDeadline(time.Now().Add(lastWords))
+}
+
+// lastWords is how long a client whose connection was cut may take to hear why.
+const lastWords = time.Second
+
+// look finds out whether the client of a request that takes long has gone. One
+// that only sends no more may wait for its answer; one that does so while it is
+// being answered has gone, and so has one that wants a tunnel and said nothing.
+func (c *conn) look() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.taken {
+		return
+	}
+	state := c.wire.State()
+	if state == wire.Broken || state == wire.Ended && !c.half && c.leaving.Load() {
+		c.end(context.Canceled)
+	}
+}
+
+// stream implements client.
+func (c *conn) stream() {
+	if c.leaving.Load() {
+		return
+	}
+	c.mu.Lock()
+	c.half = c.wire.State() == wire.Ended
+	c.mu.Unlock()
+	c.leaving.Store(true)
+}
+
+// reusable implements client. Behind a CONNECT or a WebSocket handshake that was
+// refused, bytes may be a ClientHello or a request: nobody can say.
+func (c *conn) reusable() bool {
+	if c.req.Connect() || c.req.WebSocket {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		return len(c.wire.Buffered()) == 0 && c.wire.State() != wire.Talking
+	}
+	return true
+}
+
+// takeOver implements client.
+func (c *conn) takeOver(say []byte) (net.Conn, []byte, error) {
+	if _, err := c.wire.Write(say); err != nil {
+		return nil, nil, err
+	}
+	c.s.conns.remove(c)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.taken = true
+	tcp, ahead := c.wire.Take()
+	_ = tcp.SetDeadline(time.Time{})
+	return tcp, ahead, nil
+}
+
+// abort implements client.
+func (c *conn) abort() {
+	c.last, c.reset = true, true
+}
+
+// close ends the connection. Closing with bytes unread makes the kernel send a
+// reset, which can overtake the answer that was just written; so a connection
+// that is given up mid-message is closed one way first and drained for a
+// moment (RFC 9112 §9.6).
+func (c *conn) close() {
+	c.s.conns.remove(c)
+	switch {
+	case c.reset:
+		_ = c.wire.SetLinger(0)
+	case c.midway && c.wire.CloseWrite() == nil:
+		_ = c.wire.SetReadDeadline(time.Now().Add(time.Second))
+		_, _ = io.CopyN(io.Discard, c.wire, 256<<10)
+	}
+	c.wire.Close()
+	if c.tied != nil { // by a passage that crashed
+		c.tied.Close()
+	}
+	if n := len(c.wire.Buffered()); n > 0 {
+		c.wire.Discard(n)
+	}
+}
