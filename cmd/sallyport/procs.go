@@ -16,31 +16,30 @@ import (
 // time. So the runtime gets one processor while one is enough.
 const (
 	lookEvery = 100 * time.Millisecond
-	tooMuch   = 0.9             // of one processor: from here on, all
-	little    = 0.5             // of one processor, for so long: one again
-	lightFor  = 5 * time.Second // measured afresh each time it is more
+	tooMuch   = 0.95 // of one processor, in so many looks: all from here on
+	heavyFor  = 3
+	little    = 0.75 // of one processor, in so many looks: one again; it will be less, then
+	lightFor  = 20
 )
 
 // load decides how many processors the runtime needs.
 type load struct {
-	one   bool          // it has one; otherwise all there are
-	light time.Duration // for how long it has been
+	one   bool // it has one; otherwise all there are
+	looks int  // in a row that speak for a change
 }
 
 // judge is told how much processor time was used in a span of time, and reports
 // whether one processor is enough from now on.
 func (l *load) judge(used, span time.Duration) bool {
 	share := float64(used) / float64(span)
-	if share >= little {
-		l.light = 0
-	} else {
-		l.light += span
+	enough := lightFor
+	if l.one {
+		enough = heavyFor
 	}
-	switch {
-	case l.one && share > tooMuch:
-		l.one = false
-	case !l.one && l.light >= lightFor:
-		l.one = true
+	if l.one && share < tooMuch || !l.one && share >= little {
+		l.looks = 0
+	} else if l.looks++; l.looks == enough {
+		l.one, l.looks = !l.one, 0
 	}
 	return l.one
 }
