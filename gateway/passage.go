@@ -36,7 +36,6 @@ type passage struct {
 	fields    h1.Fields // of a message for the next hop
 	authority []byte    // the origin's Host
 	known     *known    // of the route that was last taken on this connection; nil: none
-	begun     bool      // the final answer
 	passed    bool      // the record belongs to a tunnel now, which must not touch this
 }
 
