@@ -41,7 +41,7 @@ type Conn struct {
 }
 
 // Bufsize is how many bytes are read at once: so much that a page comes in one
-// piece (64 KiB cost an eighth less CPU than by half of it).
+// piece (64 KiB of it cost 108 us of CPU, and 117 by half of that).
 const Bufsize = 128 << 10
 
 // A Buffer is lent from Buffers.
