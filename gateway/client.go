@@ -40,9 +40,6 @@ type client interface {
 	flush() error
 	finish(trailers h1.Fields) error
 
-	// stream is told that the rest of the answer has to be waited for.
-	stream()
-
 	// abort resets the connection, so that nobody takes a broken answer for a whole one.
 	abort()
 

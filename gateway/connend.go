@@ -104,8 +104,10 @@ func (c *conn) look() {
 	}
 }
 
-// stream implements client.
-func (c *conn) stream() {
+// answering finds out, before anything of an answer leaves that is not whole yet,
+// whether its client sends no more. Once some of it has left, the client may have
+// read that and gone, and nobody could tell the two apart.
+func (c *conn) answering() {
 	if c.leaving.Load() {
 		return
 	}

@@ -13,6 +13,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"sallyport/gateway/wire"
 )
 
 // TestResetHeardByAnUploadIsNoEndOfTheAnswer: an answer that lasts to the end of
@@ -78,5 +80,39 @@ func TestTrailersLeftOutCount(t *testing.T) {
 	fmt.Fprintf(c, "GET http://%s/ HTTP/1.1\r\nHost: a\r\n\r\n", origin)
 	if n := <-wrote; n >= 64<<20 {
 		t.Errorf("%d bytes of trailers were taken", n)
+	}
+}
+
+// TestClientThatReadsTheBeginningAndGoes: whoever has read what came of an answer
+// and closed has left, however soon. That was taken for a client that sends no
+// more and waits, if it happened before the engine had looked.
+func TestClientThatReadsTheBeginningAndGoes(t *testing.T) {
+	r := newRig(t, relayAll)
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	client := r.dial(l.Addr().String())
+	from, err := l.Accept()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer from.Close()
+	c := &conn{s: r.server}
+	c.accept(from)
+	const text = "the beginning"
+	begun := []byte(text)
+	c.out = &begun
+	if err := c.flush(); err != nil {
+		t.Fatal(err)
+	}
+	_, _ = io.ReadFull(client, make([]byte, len(text)))
+	client.Close()
+	for c.wire.State() != wire.Ended {
+		runtime.Gosched()
+	}
+	if c.look(); c.cause == nil {
+		t.Error("nobody has noticed")
 	}
 }

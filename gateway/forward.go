@@ -224,7 +224,6 @@ func (p *passage) copyBody(a *answer) error {
 		if err := p.client.flush(); err != nil {
 			return gone(err)
 		}
-		p.client.stream()
 		if err := a.body.wait(); err != nil {
 			return incomplete(err)
 		}

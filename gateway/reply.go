@@ -75,6 +75,7 @@ func (c *conn) write(data []byte) error {
 		}
 		return nil
 	}
+	c.answering()
 	if c.chunked {
 		*c.out = h1.AppendChunkHead(*c.out, len(data))
 	}
@@ -88,6 +89,12 @@ func (c *conn) write(data []byte) error {
 
 // flush implements client.
 func (c *conn) flush() error {
+	c.answering()
+	return c.send()
+}
+
+// send sends what was gathered.
+func (c *conn) send() error {
 	if len(*c.out) == 0 {
 		return nil
 	}
@@ -102,7 +109,7 @@ func (c *conn) finish(trailers h1.Fields) error {
 		b := h1.AppendChunk(*c.out, nil)
 		*c.out = append(h1.AppendFields(b, trailers), "\r\n"...)
 	}
-	return c.flush()
+	return c.send()
 }
 
 // date is the Date field of answers, made once a second.

@@ -181,8 +181,6 @@ func (c *standardClient) finish(trailers h1.Fields) error {
 	return nil
 }
 
-func (c *standardClient) stream() {}
-
 func (c *standardClient) abort() {
 	c.aborted = true
 	if c.conn != nil {
