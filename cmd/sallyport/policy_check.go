@@ -1,0 +1,57 @@
+// Copyright 2026 The sallyport authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"fmt"
+	"io"
+
+	"github.com/spf13/cobra"
+
+	"sallyport/policy"
+)
+
+func policyCheckCommand() *cobra.Command {
+	var asJSON bool
+	cmd := &cobra.Command{
+		Use:   "check FILE",
+		Short: "Read a policy with its lists, run its tests, and tell everything that is wrong",
+		Example: `  sallyport policy check policy.yaml
+  sallyport policy check policy.yaml --json`,
+		Args: cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			p, err := policy.Load(args[0])
+			if asJSON {
+				return printCheck(cmd.OutOrStdout(), args[0], p, err)
+			}
+			if err != nil {
+				return refused(cmd.ErrOrStderr(), err)
+			}
+			printDiagnostics(cmd.ErrOrStderr(), p.Warnings())
+			_, requests := p.Tests()
+			_, err = fmt.Fprintf(cmd.OutOrStdout(), "%s: %s, %s, revision %.8s\n",
+				args[0], count(len(p.Rules), "rule", "rules"), count(requests, "test passes", "tests pass"), p.Revision)
+			return err
+		},
+	}
+	cmd.Flags().BoolVar(&asJSON, "json", false, "print the result as JSON")
+	return cmd
+}
+
+// printCheck prints the result of check as JSON.
+func printCheck(w io.Writer, file string, p *policy.Policy, err error) error {
+	out := struct {
+		File        string              `json:"file"`
+		OK          bool                `json:"ok"`
+		Rules       int                 `json:"rules"`
+		Tests       int                 `json:"tests"`
+		Revision    string              `json:"revision,omitempty"`
+		Diagnostics []policy.Diagnostic `json:"diagnostics"`
+	}{File: file, OK: err == nil, Diagnostics: diagnostics(p, err)}
+	if err == nil {
+		out.Rules, out.Revision = len(p.Rules), p.Revision
+		_, out.Tests = p.Tests()
+	}
+	return printResult(w, out, err)
+}

@@ -1,0 +1,111 @@
+// Copyright 2026 The sallyport authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"errors"
+	"fmt"
+	"net/netip"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"sallyport/policy"
+)
+
+func policyExplainCommand() *cobra.Command {
+	var (
+		as     []string
+		at     string
+		plain  bool
+		asJSON bool
+	)
+	cmd := &cobra.Command{
+		Use:   "explain FILE [METHOD] URL | explain FILE CONNECT HOST:PORT",
+		Short: "Show how a policy decides a request, rule by rule",
+		Example: `  sallyport policy explain policy.yaml GET http://example.com/
+  sallyport policy explain policy.yaml CONNECT github.com:22 --as ip:10.20.9.9,group:engineering
+  sallyport policy explain policy.yaml POST https://www.dropbox.com/s/abc --as ip:10.1.1.1,user:eva --at 2026-11-24T22:00:00+01:00`,
+		Args: cobra.RangeArgs(2, 3),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			q, err := question(args[1:], as, at, plain)
+			if err != nil {
+				return &exitError{exitUsage, err}
+			}
+			p, err := policy.Load(args[0])
+			if err != nil {
+				return refused(cmd.ErrOrStderr(), err)
+			}
+			e := p.Explain(q)
+			if asJSON {
+				return printJSON(cmd.OutOrStdout(), e)
+			}
+			_, err = fmt.Fprint(cmd.OutOrStdout(), e)
+			return err
+		},
+	}
+	f := cmd.Flags()
+	f.StringArrayVar(&as, "as", nil, "who asks: `ip:10.1.1.1,user:eva,group:staff,cert:…,claim:k=v`; without ip, 127.0.0.1")
+	f.StringVar(&at, "at", "", "when, as `2026-11-24T22:00:00+01:00`; default now")
+	f.BoolVar(&plain, "plain", false, "the https URL is sent to the gateway in plaintext, not through CONNECT")
+	f.BoolVar(&asJSON, "json", false, "print the explanation as JSON")
+	return cmd
+}
+
+// question makes a query of the command line.
+func question(request, as []string, at string, plain bool) (policy.Query, error) {
+	q, err := policy.ParseRequest(strings.Join(request, " "))
+	if err != nil {
+		return q, err
+	}
+	if plain {
+		if q.Kind != policy.Inner {
+			return q, errors.New("--plain goes with an https:// URL")
+		}
+		q.Kind = policy.Plain
+	}
+	q.At = time.Now()
+	if at != "" {
+		if q.At, err = time.Parse(time.RFC3339, at); err != nil {
+			return q, fmt.Errorf("--at %q is no time: write it as 2026-11-24T22:00:00+01:00", at)
+		}
+	}
+	q.Client = policy.Client{Addr: netip.AddrFrom4([4]byte{127, 0, 0, 1})}
+	for _, list := range as {
+		for _, item := range strings.Split(list, ",") {
+			if err := prove(&q.Client, item); err != nil {
+				return q, err
+			}
+		}
+	}
+	return q, nil
+}
+
+// prove adds one item of --as to what is proven about the client.
+func prove(c *policy.Client, item string) error {
+	kind, value, _ := strings.Cut(item, ":")
+	if value == "" {
+		return fmt.Errorf("--as %q: write ip:, user:, group:, cert: or claim: and a value", item)
+	}
+	switch kind {
+	case "ip":
+		a, err := netip.ParseAddr(value)
+		if err != nil {
+			return fmt.Errorf("--as %q: %q is not an address", item, value)
+		}
+		c.Addr = a.Unmap().WithZone("")
+	case "user":
+		c.User = value
+	case "group":
+		c.Groups = append(c.Groups, value)
+	case "cert":
+		c.Certs = append(c.Certs, value)
+	case "claim":
+		c.Claims = append(c.Claims, value)
+	default:
+		return fmt.Errorf("--as %q: %q is not one of ip, user, group, cert and claim", item, kind)
+	}
+	return nil
+}
