@@ -122,6 +122,10 @@ func (c *compiler) entryMapping(s *hostSet, n *node) (print string) {
 			return ""
 		}
 		s.globs = append(s.globs, g)
+	case "url":
+		if err := s.addURL(v.text); err != nil {
+			c.errorf(v, "P045", "", "%q: %s", v.text, err)
+		}
 	case "file":
 		return c.file(s, n)
 	}

@@ -26,6 +26,7 @@ func (c *compiler) rule(n *node) *Rule {
 	prints = append(prints, more...)
 	r.toExcept, more = c.to(n.get("to_except"))
 	prints = append(prints, more...)
+	r.urls = r.to.hasPaths() || r.toExcept.hasPaths()
 	c.needsIdentity(r, n.get("from"), n.get("from_except"))
 
 	c.ports(r, n.get("ports"))
@@ -34,7 +35,7 @@ func (c *compiler) rule(n *node) *Rule {
 	c.fits(r, n)
 	c.secretsOnlyOverTLS(r, n)
 
-	r.guard(r.to.prefixes(), r.toExcept.prefixes())
+	r.guard(r.to.named(), r.toExcept.prefixes())
 	r.summary = summarize(n)
 	r.print = fingerprint(n, prints...)
 	return r
@@ -120,6 +121,11 @@ func (c *compiler) conditions(r *Rule, n *node, prints *[]string) {
 		}
 	}
 	if r.has(Tunnel) {
+		for k, set := range map[string]*hostSet{"to": &r.to, "to_except": &r.toExcept} {
+			if set.hasPaths() {
+				c.errorf(n.get(k), "P072", "use mode: intercept, or name the hosts", "%s has URLs, and nobody sees the path inside a tunnel", k)
+			}
+		}
 		for _, k := range []string{"methods", "paths"} {
 			if e := n.get(k); e != nil {
 				c.errorf(e, "P072", "use mode: intercept, or drop the condition", "nobody sees the method or the path inside a tunnel")

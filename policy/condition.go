@@ -15,6 +15,7 @@ const (
 	condTo
 	condToExcept
 	condPorts
+	condURLs  // what of to and to_except needs to see the request
 	condPaths // before the rest, so that a path nobody can read is refused
 	condMethods
 	condSchedule
@@ -25,7 +26,7 @@ const (
 
 func (c condition) String() string {
 	return [...]string{
-		"from", "from_except", "to", "to_except", "ports", "paths", "methods", "schedule", "until", "when",
+		"from", "from_except", "to", "to_except", "ports", "url", "paths", "methods", "schedule", "until", "when",
 	}[c]
 }
 
@@ -39,11 +40,16 @@ func (r *Rule) holds(c condition, w *walk) verdict {
 	case condFromExcept:
 		return r.fromExcept.has(&q.Client, q.MayAsk).not()
 	case condTo:
-		return verdictOf(r.to.has(q.Host))
+		return verdictOf(r.to.has(q.Host) || r.urls && r.to.hasURLs(q.Host))
 	case condToExcept:
 		return verdictOf(!r.toExcept.has(q.Host))
 	case condPorts:
 		return verdictOf(r.portHolds(q))
+	case condURLs:
+		if !r.urls {
+			return yes
+		}
+		return r.urlsHold(w)
 	case condPaths:
 		if r.paths == nil {
 			return yes

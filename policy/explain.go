@@ -76,7 +76,7 @@ func (p *Policy) step(q Query) Step {
 			}
 		}
 		for _, l := range p.lists {
-			if l.has(q.Host) {
+			if l.has(q.Host) || l.hasURLs(q.Host) {
 				s.Lists = append(s.Lists, l.name)
 			}
 		}

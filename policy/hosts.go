@@ -16,6 +16,7 @@ type hostSet struct {
 	below map[string]struct{} // the name and everything below it
 	nets  []netip.Prefix      // address literals only
 	globs []glob
+	urls  map[Host][]urlPrefix
 	lists []*hostSet
 }
 
@@ -100,6 +101,20 @@ func (s *hostSet) prefixes() []netip.Prefix {
 	all := s.nets[:len(s.nets):len(s.nets)]
 	for _, l := range s.lists {
 		all = append(all, l.prefixes()...)
+	}
+	return all
+}
+
+// named are the prefixes, and the addresses in URLs.
+func (s *hostSet) named() []netip.Prefix {
+	all := s.nets[:len(s.nets):len(s.nets)]
+	for h := range s.urls {
+		if h.IsAddr() {
+			all = append(all, netip.PrefixFrom(h.Addr, h.Addr.BitLen()))
+		}
+	}
+	for _, l := range s.lists {
+		all = append(all, l.named()...)
 	}
 	return all
 }

@@ -101,7 +101,7 @@ var clientSection = &section{title: "a client group", keys: []key{
 var destinationSection = &section{title: "a destination", keys: []key{
 	{name: "host", value: aText, doc: "exactly this host, also one without a dot"},
 	{name: "glob", value: aText, doc: "a host with stars, each for characters inside one label; the last two labels are literal"},
-	{name: "url", value: aText, pending: notYet, doc: "a host and everything below a path"},
+	{name: "url", value: aText, doc: "a host and everything below a path, such as https://host/path/; needs to see the request"},
 	{name: "file", value: aText, doc: "a file of entries, relative to the policy file"},
 	{name: "format", value: word("domains", "hosts", "cidr", "urls"), doc: "of the file; default domains"},
 	{name: "match", value: word("below", "exact"), doc: "whether a name covers those below it; default below, for format hosts exact"},

@@ -77,8 +77,8 @@ func (c *compiler) file(s *hostSet, n *node) (print string) {
 		}
 	}
 	format, match := n.get("format").str(), n.get("match").str()
-	if format == "urls" {
-		c.unsupported(n.get("format"), "U001", "format urls: %s", notYet)
+	if format == "urls" && match != "" {
+		c.errorf(n.get("match"), "P040", "", "match goes with names: a URL covers what is below its path")
 		return sum
 	}
 	if format == "" {
@@ -122,6 +122,16 @@ func (c *compiler) parseList(l *listFile, name, format, match string) *hostSet {
 			err = s.addListed(words[0], match)
 		case "hosts":
 			err = s.addHosts(words, match)
+		case "urls":
+			if len(words) > 1 {
+				err = fmt.Errorf("more than one word")
+				break
+			}
+			url := words[0]
+			if !strings.Contains(url, "://") { // the url files of category lists have hosts with paths
+				url = "http://" + url
+			}
+			err = s.addURL(url)
 		case "cidr":
 			p, e := parseNetwork(words[0])
 			if err = e; err == nil {

@@ -138,7 +138,7 @@ func TestEverythingIsRead(t *testing.T) {
 	if fmt.Sprint(r.Tunnel) != fmt.Sprint(want) {
 		t.Errorf("tunnel options %+v, want %+v", r.Tunnel, want)
 	}
-	if r.Log != LogNone || !r.RedirectPlain || !r.AllowPrivate || r.Line != 34 {
+	if r.Log != LogNone || !r.RedirectPlain || !r.AllowPrivate || r.Line != 35 {
 		t.Errorf("rule %+v", r)
 	}
 	if b := rule("bank"); b.Log != LogFull || b.Origin == nil || b.Origin.Name != "bank" || b.Origin.SNI != "api.xn--bcher-kva.example" ||

@@ -24,6 +24,7 @@ type Rule struct {
 
 	from, fromExcept clientSet
 	to, toExcept     hostSet
+	urls             bool    // to or to_except has URLs
 	ports            portSet // for every mode but relay
 	relayPorts       portSet // for relay
 	methods          []string
