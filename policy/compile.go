@@ -17,6 +17,7 @@ import (
 type compiler struct {
 	*reporter
 	dir       string // where files are looked for
+	read      Reader // of every file but the policy's own
 	clients   map[string]*definition[clientSet]
 	hosts     map[string]*definition[hostSet]
 	origins   map[string]*definition[Origin]

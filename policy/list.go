@@ -6,10 +6,7 @@ package policy
 import (
 	"crypto/sha256"
 	"encoding/hex"
-	"errors"
 	"fmt"
-	"io"
-	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -29,27 +26,9 @@ type listFile struct {
 	sets  map[string]*hostSet // by format and match
 }
 
-func readList(path string) *listFile {
+func (c *compiler) readList(path string) *listFile {
 	l := &listFile{path: path, sets: make(map[string]*hostSet)}
-	info, err := os.Stat(path)
-	if err == nil && !info.Mode().IsRegular() { // a pipe would keep a reload waiting
-		err = errors.New("it is not a regular file")
-	}
-	if err != nil {
-		l.err = err
-		return l
-	}
-	f, err := os.Open(path)
-	if err != nil {
-		l.err = err
-		return l
-	}
-	defer f.Close()
-	l.mtime = info.ModTime()
-	l.src, l.err = io.ReadAll(io.LimitReader(f, maxList+1))
-	if len(l.src) > maxList {
-		l.err = fmt.Errorf("the list is larger than %d MiB", maxList>>20)
-	}
+	l.src, l.mtime, l.err = c.read(path, maxList)
 	l.sum = sha256.Sum256(l.src)
 	return l
 }
@@ -59,7 +38,7 @@ func (c *compiler) file(s *hostSet, n *node) (print string) {
 	at := n.get("file")
 	l := c.lists[at.text]
 	if l == nil {
-		l = readList(c.abs(at.text))
+		l = c.readList(c.abs(at.text))
 		c.lists[at.text] = l
 	}
 	if l.err != nil {

@@ -83,13 +83,13 @@ func bare(err error) error {
 // Parse reads a policy from memory; name stands for the file in messages and
 // dir is where the files it names are looked for.
 func Parse(name string, src []byte, dir string) (*Policy, error) {
-	p, _, err := load(name, src, dir)
+	p, _, err := load(name, src, dir, ReadFile)
 	return p, err
 }
 
-func load(name string, src []byte, dir string) (*Policy, []TestResult, error) {
+func load(name string, src []byte, dir string, read Reader) (*Policy, []TestResult, error) {
 	text := bytes.TrimPrefix(src, []byte("\ufeff")) // which some editors write
-	c := &compiler{reporter: newReporter(name, text), dir: dir}
+	c := &compiler{reporter: newReporter(name, text), dir: dir, read: read}
 	root := c.parseYAML(text)
 	if root == nil {
 		return nil, nil, c.failure()

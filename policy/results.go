@@ -33,7 +33,7 @@ func Test(path string) ([]TestResult, error) {
 	if err != nil {
 		return nil, unreadable(path, err)
 	}
-	_, results, err := load(path, src, filepath.Dir(path))
+	_, results, err := load(path, src, filepath.Dir(path), ReadFile)
 	return results, err
 }
 
