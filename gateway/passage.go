@@ -159,6 +159,7 @@ func (p *passage) decide(fault *h1.Error) error {
 	if p.method == http.MethodConnect {
 		p.query.Kind, p.query.Method = policy.Connect, ""
 	}
+	p.rec.Kind, p.rec.MayAsk = p.query.Kind, p.query.MayAsk
 	p.decision = p.gen.Policy.Decide(p.query)
 	p.rec.Decision = p.decision
 	if p.gen.Policy != nil {

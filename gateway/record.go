@@ -25,8 +25,13 @@ type Record struct {
 	URL    string // no userinfo; the query only with log: full; authority alone for CONNECT
 	Proto  string // HTTP/1.1 or HTTP/1.0
 
+	// What the policy was asked is Identity, Time, Method, URL up to its query, and
+	// these: enough to ask again.
+	Kind   policy.Kind
+	MayAsk bool
+
 	Decision policy.Decision
-	Revision string      // of the policy that was asked
+	Revision string      // of the policy that was asked; "" when none was
 	Mode     policy.Mode // what was done: Decision.Mode, or Deny when it was refused later
 
 	ClientTLS *tls.ConnectionState // nil: plain

@@ -11,6 +11,7 @@ import (
 	"fmt"
 	"os"
 	"time"
+	"unicode/utf8"
 
 	"github.com/rs/zerolog"
 
@@ -36,7 +37,7 @@ func newLogger(format string) (zerolog.Logger, error) {
 			Out: os.Stderr, NoColor: !colour(os.Stderr), TimeFormat: time.TimeOnly,
 			FieldsOrder: []string{"status", "method", "url", "mode", "rule", "cause", "outcome"},
 			// What a person watching can do without; json has it.
-			FieldsExclude: []string{"contract", "client_leg", "origin_leg", "hello", "decision", "reason", "proto", "start", "generation", "revision"},
+			FieldsExclude: []string{"contract", "client_leg", "origin_leg", "hello", "decision", "reason", "proto", "start", "generation", "revision", "kind", "may_ask", "inexact"},
 		}
 		return zerolog.New(w).With().Timestamp().Logger(), nil
 	}
@@ -61,15 +62,22 @@ func logRecord(logger *zerolog.Logger, r *gateway.Record) {
 		Str("id", r.ID).
 		Time("start", r.Time).
 		Str("client", r.Client.String())
+	if a := r.Identity.Addr; a.IsValid() && a != r.Client.Addr() {
+		e.Str("ip", a.String())
+	}
 	identity(e, r.Identity)
 	e.Str("method", r.Method).Str("url", r.URL).Str("proto", r.Proto)
 	if d.Rule != nil {
 		e.Str("rule", d.Rule.Name)
 	}
 	e.Str("mode", r.Mode.String())
-	if len(r.Revision) >= 8 { // the policy was asked
+	if len(r.Revision) >= revisionDigits { // the policy was asked
+		e.Str("kind", r.Kind.String())
+		if r.MayAsk {
+			e.Bool("may_ask", true)
+		}
 		e.Str("decision", d.Mode.String()).Str("reason", d.Reason.String()).
-			Uint64("generation", d.Generation).Str("revision", r.Revision[:8])
+			Uint64("generation", d.Generation).Str("revision", r.Revision[:revisionDigits])
 		if d.Audited != nil {
 			e.Str("audited", d.Audited.Name)
 		}
@@ -96,15 +104,31 @@ func logRecord(logger *zerolog.Logger, r *gateway.Record) {
 	e.Msg("request")
 }
 
+// revisionDigits of a policy's revision stand in the access log: 64 bits, which
+// no two policies share by accident.
+const revisionDigits = 16
+
+// identity writes all that was proven to the policy, which may ask for any of
+// it when the request is decided again. No groups and groups that are not known
+// are two things to it.
 func identity(e *zerolog.Event, c policy.Client) {
 	if c.User != "" {
 		e.Str("user", c.User)
 	}
-	if len(c.Groups) > 0 {
-		e.Strs("groups", c.Groups)
+	exact := utf8.ValidString(c.User)
+	for _, x := range []struct {
+		name   string
+		values []string
+	}{{"groups", c.Groups}, {"cert", c.Certs}, {"claims", c.Claims}} {
+		if x.values != nil {
+			e.Strs(x.name, x.values)
+		}
+		for _, v := range x.values {
+			exact = exact && utf8.ValidString(v)
+		}
 	}
-	if len(c.Certs) > 0 {
-		e.Strs("cert", c.Certs)
+	if !exact { // JSON cannot hold it
+		e.Bool("inexact", true)
 	}
 }
 
