@@ -18,6 +18,13 @@ type compiler struct {
 	*reporter
 	dir       string // where files are looked for
 	read      Reader // of every file but the policy's own
+	root      *node
+	parent    *compiler // of the file that includes this one; nil: none does
+	within    *within   // nil: no limits
+	name      string    // as the including file has it
+	path      string    // of an included file, absolute
+	src       []byte    // of an included file
+	included  []*compiler
 	clients   map[string]*definition[clientSet]
 	hosts     map[string]*definition[hostSet]
 	origins   map[string]*definition[Origin]
@@ -74,17 +81,57 @@ func refer[T any](c *compiler, n *node, what string, m map[string]*definition[T]
 // compile makes a Policy of a tree. When something is wrong with it, that is
 // reported, and the Policy is not to be used.
 func (c *compiler) compile(root *node) *Policy {
+	c.lists, c.root = make(map[string]*listFile), root
+	c.define(root)
+	// The rules of an included file stand where the file is included: before the
+	// rules of this one, or behind them.
+	files := []*compiler{c}
+	for _, n := range root.get("include").each() {
+		if in := c.include(n); in != nil {
+			files = append(files, in)
+		}
+	}
+	if root.before("include", "rules") {
+		files = append(files[1:], c)
+	}
+	p := &Policy{}
+	places := make(map[string]string)
+	for _, f := range files {
+		f.rules(p, places)
+	}
+	for _, name := range keysInOrder(root.get("origins")) {
+		if o := &c.origins[name.text].made; !slices.Contains(p.Origins, o) {
+			p.Origins = append(p.Origins, o)
+		}
+	}
+	slices.SortFunc(p.Origins, func(a, b *Origin) int { return strings.Compare(a.Name, b.Name) })
+	for _, f := range files {
+		for _, n := range f.root.get("tests").each() {
+			f.test(p, n)
+		}
+		f.named(p)
+	}
+	return p
+}
+
+// define makes what root gives names to, and checks it, also where nobody refers
+// to it. An included file sees the names of the file that includes it.
+func (c *compiler) define(root *node) {
 	c.clients = definitions[clientSet](root.get("clients"))
 	c.hosts = definitions[hostSet](root.get("destinations"))
 	c.origins = definitions[Origin](root.get("origins"))
 	c.schedules = definitions[schedule](root.get("schedules"))
 	c.limits = definitions[struct{}](root.get("limits"))
-	c.lists = make(map[string]*listFile)
-
+	if up := c.parent; up != nil {
+		inherit(c, root.get("clients"), c.clients, up.clients)
+		inherit(c, root.get("destinations"), c.hosts, up.hosts)
+		inherit(c, root.get("origins"), c.origins, up.origins)
+		inherit(c, root.get("schedules"), c.schedules, up.schedules)
+		inherit(c, root.get("limits"), c.limits, up.limits)
+	}
 	if v := root.get("version"); v != nil && v.text != "1" {
 		c.errorf(v, "P026", "write version: 1", "version %s is not known to this program", v.text)
 	}
-	// Definitions nobody refers to are checked as well.
 	for _, name := range keysInOrder(root.get("clients")) {
 		refer(c, name, "client group", c.clients, c.buildClients)
 	}
@@ -97,31 +144,43 @@ func (c *compiler) compile(root *node) *Policy {
 	for _, name := range keysInOrder(root.get("schedules")) {
 		refer(c, name, "schedule", c.schedules, c.buildSchedule)
 	}
+}
 
-	p := &Policy{}
-	lines := make(map[string]int)
-	for _, n := range root.get("rules").each() {
-		r := c.rule(n)
-		if first, twice := lines[r.Name]; twice && r.Name != "" {
-			c.errorf(n.get("name"), "P032", "", "rule %q stands on line %d already", r.Name, first)
+// inherit adds what the including file has named. A name means one thing.
+func inherit[T any](c *compiler, own *node, names, up map[string]*definition[T]) {
+	for _, key := range keysInOrder(own) {
+		if d := up[key.text]; d != nil {
+			c.errorf(key, "P032", "give it another name", "%q is defined on line %d of %s already", key.text, d.node.line, c.parent.reporter.file)
 		}
-		lines[r.Name] = r.Line
+	}
+	for name, d := range up {
+		if names[name] == nil {
+			names[name] = d
+		}
+	}
+}
+
+// rules adds the rules of c's file to p; places knows those that are there.
+func (c *compiler) rules(p *Policy, places map[string]string) {
+	for _, n := range c.root.get("rules").each() {
+		r := c.rule(n)
+		if first, twice := places[r.Name]; twice && r.Name != "" {
+			c.errorf(n.get("name"), "P032", "", "rule %q stands on %s already", r.Name, first)
+		}
+		places[r.Name] = r.place()
 		p.Rules = append(p.Rules, r)
 		if r.Origin != nil && !slices.Contains(p.Origins, r.Origin) {
 			p.Origins = append(p.Origins, r.Origin)
 		}
 	}
-	for _, name := range keysInOrder(root.get("origins")) {
-		if o := &c.origins[name.text].made; !slices.Contains(p.Origins, o) {
-			p.Origins = append(p.Origins, o)
-		}
+}
+
+// place is where a rule stands.
+func (r *Rule) place() string {
+	if r.File == "" {
+		return fmt.Sprintf("line %d", r.Line)
 	}
-	slices.SortFunc(p.Origins, func(a, b *Origin) int { return strings.Compare(a.Name, b.Name) })
-	for _, n := range root.get("tests").each() {
-		c.test(p, n)
-	}
-	p.groups, p.lists = c.named()
-	return p
+	return fmt.Sprintf("line %d of %s", r.Line, r.File)
 }
 
 func keysInOrder(n *node) []*node {
@@ -137,15 +196,18 @@ func keysInOrder(n *node) []*node {
 	return keys
 }
 
-// named are the groups and lists by name, for explanations.
-func (c *compiler) named() (groups []namedClients, lists []*hostSet) {
+// named adds the groups and lists of c's file by name, for explanations.
+func (c *compiler) named(p *Policy) {
 	for _, name := range slices.Sorted(maps.Keys(c.clients)) {
-		groups = append(groups, namedClients{name, &c.clients[name].made})
+		if c.parent == nil || c.parent.clients[name] == nil {
+			p.groups = append(p.groups, namedClients{name, &c.clients[name].made})
+		}
 	}
 	for _, name := range slices.Sorted(maps.Keys(c.hosts)) {
-		lists = append(lists, &c.hosts[name].made)
+		if c.parent == nil || c.parent.hosts[name] == nil {
+			p.lists = append(p.lists, &c.hosts[name].made)
+		}
 	}
-	return groups, lists
 }
 
 type namedClients struct {

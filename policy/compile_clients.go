@@ -145,12 +145,20 @@ func (c *compiler) needsIdentity(r *Rule, from, except *node) {
 		set *clientSet
 		n   *node
 	}{{&r.from, from}, {&r.fromExcept, except}} {
-		i := slices.IndexFunc(x.set.alts, func(a alternative) bool { return a.identity() })
-		if i >= 0 && x.n != nil {
-			c.unsupported(x.n, "U003", "rule %q depends on who the client is (%s): %s, nothing can prove it yet", r.Name, x.set.alts[i].kind(), notYet)
+		if !c.provable(x.set, x.n, fmt.Sprintf("rule %q", r.Name)) {
 			return
 		}
 	}
+}
+
+// provable reports whether s asks for nothing but addresses, and says so where not.
+func (c *compiler) provable(s *clientSet, n *node, what string) bool {
+	i := slices.IndexFunc(s.alts, func(a alternative) bool { return a.identity() })
+	if i < 0 || n == nil {
+		return true
+	}
+	c.unsupported(n, "U003", "%s depends on who the client is (%s): %s, nothing can prove it yet", what, s.alts[i].kind(), notYet)
+	return false
 }
 
 func (a *alternative) kind() string {

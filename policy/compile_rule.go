@@ -27,6 +27,9 @@ func (c *compiler) rule(n *node) *Rule {
 	r.toExcept, more = c.to(n.get("to_except"))
 	prints = append(prints, more...)
 	r.urls = r.to.hasPaths() || r.toExcept.hasPaths()
+	if c.within != nil {
+		prints = append(prints, c.within.print)
+	}
 	c.needsIdentity(r, n.get("from"), n.get("from_except"))
 
 	c.ports(r, n.get("ports"))
@@ -35,7 +38,8 @@ func (c *compiler) rule(n *node) *Rule {
 	c.fits(r, n)
 	c.secretsOnlyOverTLS(r, n)
 
-	r.guard(r.to.named(), r.toExcept.prefixes())
+	c.delegated(r, n)
+	r.guard(r.within.named(r.to.named()), r.toExcept.prefixes())
 	r.summary = summarize(n)
 	r.print = fingerprint(n, prints...)
 	return r

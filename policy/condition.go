@@ -14,6 +14,7 @@ const (
 	condFromExcept
 	condTo
 	condToExcept
+	condWithin
 	condPorts
 	condURLs  // what of to and to_except needs to see the request
 	condPaths // before the rest, so that a path nobody can read is refused
@@ -26,7 +27,7 @@ const (
 
 func (c condition) String() string {
 	return [...]string{
-		"from", "from_except", "to", "to_except", "ports", "url", "paths", "methods", "schedule", "until", "when",
+		"from", "from_except", "to", "to_except", "within", "ports", "url", "paths", "methods", "schedule", "until", "when",
 	}[c]
 }
 
@@ -43,6 +44,8 @@ func (r *Rule) holds(c condition, w *walk) verdict {
 		return verdictOf(r.to.has(q.Host) || r.urls && r.to.hasURLs(q.Host))
 	case condToExcept:
 		return verdictOf(!r.toExcept.has(q.Host))
+	case condWithin:
+		return r.within.holds(q)
 	case condPorts:
 		return verdictOf(r.portHolds(q))
 	case condURLs:

@@ -26,6 +26,7 @@ type Step struct {
 	Mode     Mode         `json:"mode"`
 	Reason   Reason       `json:"reason"`
 	Rule     string       `json:"rule,omitempty"`
+	File     string       `json:"file,omitempty"` // the included file the rule stands in
 	Line     int          `json:"line,omitempty"`
 	DialPort uint16       `json:"dial_port,omitempty"`
 	Path     string       `json:"path,omitempty"` // canonical, as sent to the origin
@@ -38,12 +39,15 @@ type Step struct {
 // A Considered rule is one the walk came by.
 type Considered struct {
 	Rule    string   `json:"rule"`
+	File    string   `json:"file,omitempty"` // the included file it stands in
 	Line    int      `json:"line"`
 	Verdict string   `json:"verdict"` // no, ask, open, match
 	Failed  []string `json:"failed,omitempty"`
 	Open    []string `json:"open,omitempty"` // conditions that need to see the request, or who the client is
 	Modes   []Mode   `json:"modes"`
 	Audit   bool     `json:"audit,omitempty"`
+
+	place string
 }
 
 // Decision is the last step's.
@@ -84,7 +88,7 @@ func (p *Policy) step(q Query) Step {
 	// The walk is the one that decides; what each condition said is asked of
 	// the same function the walk asked.
 	d := p.walk(q, func(r *Rule, v verdict) {
-		c := Considered{Rule: r.Name, Line: r.Line, Verdict: v.String(), Modes: r.Modes, Audit: r.Audit}
+		c := Considered{Rule: r.Name, File: r.File, Line: r.Line, Verdict: v.String(), Modes: r.Modes, Audit: r.Audit, place: r.place()}
 		w := walk{q: q}
 		for cond := range conditions {
 			switch r.holds(cond, &w) {
@@ -99,7 +103,7 @@ func (p *Policy) step(q Query) Step {
 	s.Decision = d
 	s.Mode, s.Reason, s.Rule, s.DialPort, s.Path, s.Detail = d.Mode, d.Reason, d.RuleName(), d.Port, d.Path, d.Detail()
 	if d.Rule != nil {
-		s.Line = d.Rule.Line
+		s.File, s.Line = d.Rule.File, d.Rule.Line
 	}
 	if d.Mode != Deny {
 		c := d.Contract()

@@ -26,7 +26,7 @@ func (s *Step) print(b *strings.Builder, number int) {
 	for _, r := range s.Rules {
 		switch {
 		case r.Verdict != no.String() || len(r.Failed) == 1 && r.Failed[0] != condTo.String() && r.Failed[0] != condToExcept.String():
-			fmt.Fprintf(b, "  %-7s %-24s line %-4d %s\n", r.Verdict, r.Rule, r.Line, r.note(s))
+			fmt.Fprintf(b, "  %-7s %-24s %-9s %s\n", r.Verdict, r.Rule, r.place, r.note(s))
 		case slices.Contains(r.Failed, condTo.String()) || slices.Contains(r.Failed, condToExcept.String()):
 			elsewhere++
 		default:
@@ -62,9 +62,9 @@ func (s *Step) print(b *strings.Builder, number int) {
 func (s *Step) verdict() string {
 	switch {
 	case s.Reason == ByRule && s.Mode == Deny && s.Decision.Rule.Deny.Message != "":
-		return fmt.Sprintf("deny by rule %q (line %d): %s", s.Rule, s.Line, s.Detail)
+		return fmt.Sprintf("deny by rule %q (%s): %s", s.Rule, s.Decision.Rule.place(), s.Detail)
 	case s.Reason == ByRule:
-		return fmt.Sprintf("%s by rule %q (line %d)", s.Mode, s.Rule, s.Line)
+		return fmt.Sprintf("%s by rule %q (%s)", s.Mode, s.Rule, s.Decision.Rule.place())
 	}
 	return fmt.Sprintf("%s: %s", s.Mode, s.Detail)
 }

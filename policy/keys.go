@@ -85,7 +85,7 @@ var policySection = &section{title: "a policy", keys: []key{
 	{name: "limits", value: value{form: names | empty, each: &value{form: mapping, section: limitSection}}, doc: "limits to refer to by name"},
 	{name: "rules", value: value{form: mapping | list | empty, section: ruleSection}, required: true, doc: "the rules, in order: the first whose conditions hold decides"},
 	{name: "tests", value: value{form: mapping | list | empty, section: testSection}, doc: "what must be so: a policy whose tests fail does not load"},
-	{name: "include", value: value{form: mapping | list | empty, section: includeSection}, pending: notYet, doc: "files of delegated rules"},
+	{name: "include", value: value{form: mapping | list | empty, section: includeSection}, doc: "files of delegated rules: they stand before the rules of this file, or behind them, as this key does"},
 }}
 
 var clientSection = &section{title: "a client group", keys: []key{
@@ -159,9 +159,10 @@ var limitSection = &section{title: "limits", keys: []key{
 var includeSection = &section{title: "an include", keys: []key{
 	{name: "file", value: aText, required: true, doc: "the file"},
 	{name: "within", value: value{form: mapping, section: &section{title: "within", keys: []key{
-		{name: "from", value: texts, doc: "clients its rules may speak of"},
-		{name: "to", value: texts, doc: "destinations its rules may speak of"},
-		{name: "modes", value: words(modeWords...), doc: "modes its rules may have"},
+		{name: "from", value: texts, required: true, doc: "clients its rules are about; any for everybody"},
+		{name: "to", value: texts, required: true, doc: "destinations its rules are about; any for everything public"},
+		{name: "modes", value: words(modeWords...), doc: "modes its rules may have, beside deny; default any"},
+		{name: "origins", value: texts, doc: "trust profiles its rules may name; default none"},
 	}}}, required: true, doc: "what every rule of the file is limited to"},
 }}
 

@@ -36,10 +36,14 @@ func (c *compiler) readList(path string) *listFile {
 // file adds the entries of the list file that n describes to s.
 func (c *compiler) file(s *hostSet, n *node) (print string) {
 	at := n.get("file")
-	l := c.lists[at.text]
+	key := at.text
+	if c.parent != nil && !filepath.IsAbs(key) { // as the policy file would name it
+		key = filepath.Join(filepath.Dir(c.name), key)
+	}
+	l := c.lists[key]
 	if l == nil {
 		l = c.readList(c.abs(at.text))
-		c.lists[at.text] = l
+		c.lists[key] = l
 	}
 	if l.err != nil {
 		c.errorf(at, "P044", "", "the list %s cannot be read: %v", at.text, bare(l.err))

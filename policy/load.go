@@ -100,12 +100,17 @@ func load(name string, src []byte, dir string, read Reader) (*Policy, []TestResu
 		return nil, nil, c.failure()
 	}
 	results := p.runTests()
-	if c.judgeTests(results); c.failed() {
+	if judgeTests(results); c.failed() {
 		return nil, results, c.failure()
 	}
 	p.Path, p.Revision = name, c.revision(src)
-	p.pending = byPlace(c.reporter.pending)
-	p.warnings = append(byPlace(slices.Concat(c.found, p.pending)), c.notes...)
+	for _, f := range c.files() {
+		p.pending = append(p.pending, byPlace(f.pending)...)
+	}
+	p.warnings = c.diagnostics()
+	for _, in := range c.included {
+		p.files = append(p.files, in.path)
+	}
 	for _, name := range slices.Sorted(maps.Keys(c.lists)) {
 		p.files = append(p.files, c.lists[name].path)
 	}
@@ -114,7 +119,27 @@ func load(name string, src []byte, dir string, read Reader) (*Policy, []TestResu
 
 // failure is what was found, warnings too: they may explain an error.
 func (c *compiler) failure() error {
-	return &Error{append(byPlace(c.found), c.notes...)}
+	for _, f := range c.files() {
+		f.pending = nil
+	}
+	return &Error{c.diagnostics()}
+}
+
+// files are the policy file and those it includes.
+func (c *compiler) files() []*compiler { return append([]*compiler{c}, c.included...) }
+
+func (c *compiler) failed() bool {
+	return slices.ContainsFunc(c.files(), func(f *compiler) bool { return f.reporter.failed() })
+}
+
+// diagnostics are all there is to say, file by file.
+func (c *compiler) diagnostics() []Diagnostic {
+	var all, notes []Diagnostic
+	for _, f := range c.files() {
+		all = append(all, byPlace(slices.Concat(f.found, f.pending))...)
+		notes = append(notes, f.notes...)
+	}
+	return append(all, notes...)
 }
 
 // revision names the exact content of the policy file and, by the names the
@@ -123,6 +148,10 @@ func (c *compiler) revision(src []byte) string {
 	h := sha256.New()
 	fmt.Fprintf(h, "policy %d\n", len(src))
 	h.Write(src)
+	for _, in := range c.included {
+		fmt.Fprintf(h, "include %d %s %d\n", len(in.name), in.name, len(in.src))
+		h.Write(in.src)
+	}
 	for _, name := range slices.Sorted(maps.Keys(c.lists)) {
 		fmt.Fprintf(h, "list %d %s %x\n", len(name), name, c.lists[name].sum)
 	}

@@ -138,7 +138,7 @@ func TestEverythingIsRead(t *testing.T) {
 	if fmt.Sprint(r.Tunnel) != fmt.Sprint(want) {
 		t.Errorf("tunnel options %+v, want %+v", r.Tunnel, want)
 	}
-	if r.Log != LogNone || !r.RedirectPlain || !r.AllowPrivate || r.Line != 35 {
+	if r.Log != LogNone || !r.RedirectPlain || !r.AllowPrivate || r.Line != 39 {
 		t.Errorf("rule %+v", r)
 	}
 	if b := rule("bank"); b.Log != LogFull || b.Origin == nil || b.Origin.Name != "bank" || b.Origin.SNI != "api.xn--bcher-kva.example" ||
@@ -346,4 +346,43 @@ func FuzzParse(f *testing.F) {
 			}
 		}
 	})
+}
+
+func TestIncludedFileCounts(t *testing.T) {
+	dir := t.TempDir()
+	write := func(name, text string) {
+		t.Helper()
+		if err := os.MkdirAll(filepath.Dir(filepath.Join(dir, name)), 0o700); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	const rules = "version: 1\ndestinations: {l: {file: ../l.txt}}\nrules: [{name: r, from: any, to: l, mode: originate}]\n"
+	write("p.yaml", "version: 1\ninclude: {file: sub/q.yaml, within: {from: any, to: .x.example}}\nrules: [{name: a, from: any, to: any, mode: deny}]\n")
+	write("sub/q.yaml", rules)
+	write("l.txt", "a.x.example\n")
+	file := filepath.Join(dir, "p.yaml")
+	p := mustLoad(t, file)
+	if want := []string{file, filepath.Join(dir, "sub/q.yaml"), filepath.Join(dir, "l.txt")}; !slices.Equal(p.Files(), want) {
+		t.Errorf("files %q, want %q", p.Files(), want)
+	}
+	q, _ := readQuery(t, "10.1.1.1", "GET http://a.x.example/")
+	if e := p.Explain(q).String(); !strings.Contains(e, `originate by rule "r" (line 3 of sub/q.yaml)`) {
+		t.Errorf("explained as\n%s", e)
+	}
+	revisions := map[string]bool{p.Revision: true}
+	write("sub/q.yaml", rules+"# a comment\n")
+	revisions[mustLoad(t, file).Revision] = true
+	write("l.txt", "b.x.example\n")
+	revisions[mustLoad(t, file).Revision] = true
+	if len(revisions) != 3 {
+		t.Error("a change below is none of the whole")
+	}
+	before := mustLoad(t, file)
+	write("p.yaml", "version: 1\ninclude: {file: sub/q.yaml, within: {from: any, to: .y.example}}\nrules: [{name: a, from: any, to: any, mode: deny}]\n")
+	if c := Diff(before, mustLoad(t, file)); !slices.Equal(c.Changed, []string{"r"}) {
+		t.Errorf("changes %+v", c)
+	}
 }

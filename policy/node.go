@@ -51,6 +51,16 @@ func (n *node) get(key string) *node {
 // has reports whether the author wrote a key, right or wrong.
 func (n *node) has(key string) bool { return n.keyNode(key) != nil }
 
+// before reports whether key a stands before key b in n.
+func (n *node) before(a, b string) bool {
+	for _, p := range n.pairs {
+		if p.key.text == a || p.key.text == b {
+			return p.key.text == a
+		}
+	}
+	return false
+}
+
 // keyNode is the place of a key itself.
 func (n *node) keyNode(key string) *node {
 	if n == nil {

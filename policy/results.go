@@ -22,6 +22,7 @@ type TestResult struct {
 	Detail   string `json:"detail"`
 
 	node *node
+	in   *compiler
 	d    Decision
 }
 
@@ -53,7 +54,7 @@ func (p *Policy) runTests() []TestResult {
 		d := p.outcome(t.q)
 		r := TestResult{
 			Test: t.test, Request: t.node.text, Line: t.node.line, Want: t.want, WantRule: t.rule,
-			Got: d.Mode, Rule: d.RuleName(), Detail: d.Detail(), node: t.node, d: d,
+			Got: d.Mode, Rule: d.RuleName(), Detail: d.Detail(), node: t.node, in: t.in, d: d,
 		}
 		if d.Rule != nil {
 			r.RuleLine = d.Rule.Line
@@ -65,7 +66,7 @@ func (p *Policy) runTests() []TestResult {
 }
 
 // judgeTests reports each test that failed.
-func (c *compiler) judgeTests(results []TestResult) {
+func judgeTests(results []TestResult) {
 	for _, r := range results {
 		name := ""
 		if r.Test != "" {
@@ -73,9 +74,9 @@ func (c *compiler) judgeTests(results []TestResult) {
 		}
 		switch {
 		case r.Got != r.Want:
-			c.errorf(r.node, "P100", "", "%s%s: expected %s, got %s", r.Request, name, r.Want, got(r.d))
+			r.in.errorf(r.node, "P100", "", "%s%s: expected %s, got %s", r.Request, name, r.Want, got(r.d))
 		case !r.OK:
-			c.errorf(r.node, "P101", "", "%s%s: expected %s by rule %q, got %s", r.Request, name, r.Want, r.WantRule, got(r.d))
+			r.in.errorf(r.node, "P101", "", "%s%s: expected %s by rule %q, got %s", r.Request, name, r.Want, r.WantRule, got(r.d))
 		}
 	}
 }
@@ -86,7 +87,7 @@ func got(d Decision) string {
 	case d.Rule == nil:
 		return fmt.Sprintf("%s: %s", d.Mode, d.Detail())
 	case d.Reason == ByRule:
-		return fmt.Sprintf("%s by rule %q (line %d)", d.Mode, d.Rule.Name, d.Rule.Line)
+		return fmt.Sprintf("%s by rule %q (%s)", d.Mode, d.Rule.Name, d.Rule.place())
 	}
-	return fmt.Sprintf("%s: %s (line %d)", d.Mode, d.Detail(), d.Rule.Line)
+	return fmt.Sprintf("%s: %s (%s)", d.Mode, d.Detail(), d.Rule.place())
 }

@@ -11,7 +11,8 @@ import (
 // A Rule is one entry of the policy file's rules. It is immutable once loaded.
 type Rule struct {
 	Name   string
-	Line   int // in the policy file, from 1
+	Line   int    // in its file, from 1
+	File   string // the included file it stands in, as it was named there; "": the policy file itself
 	Modes  []Mode
 	Origin *Origin // nil: system roots and defaults
 
@@ -24,6 +25,7 @@ type Rule struct {
 
 	from, fromExcept clientSet
 	to, toExcept     hostSet
+	within           *within // nil: the rule is the policy's own
 	urls             bool    // to or to_except has URLs
 	ports            portSet // for every mode but relay
 	relayPorts       portSet // for relay

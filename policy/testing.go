@@ -19,6 +19,7 @@ type testCase struct {
 	want Mode
 	rule string // "": any
 	node *node
+	in   *compiler
 }
 
 func (c *compiler) test(p *Policy, n *node) {
@@ -35,7 +36,7 @@ func (c *compiler) test(p *Policy, n *node) {
 	for _, word := range modeWords {
 		for _, e := range n.get(word).each() {
 			found = true
-			tc := testCase{test: n.get("name").str(), want: modeByWord[word], node: e}
+			tc := testCase{test: n.get("name").str(), want: modeByWord[word], node: e, in: c}
 			request := e
 			if e.kind == mapNode {
 				request = e.get("request")
