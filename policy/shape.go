@@ -48,6 +48,7 @@ func (r *reporter) shape(n *node, v value, what string) {
 		r.errorf(n, "P020", `write "`+n.text+`"`, "%s is a text, and this is a number", what)
 	case n.kind == numberNode && v.form&text != 0:
 		n.kind = textNode // 127.1 or 10: a number to YAML, a bad host to us
+		r.shapeWord(n, v, what)
 	case n.kind == nullNode && !n.bad:
 		r.errorf(n, "P020", "leave the key out, or write any when you mean any", "%s has no value: expected %s", what, v.form)
 	default:
