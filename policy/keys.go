@@ -25,6 +25,7 @@ type value struct {
 	section *section // of mapping
 	each    *value   // of names
 	words   []string // the only texts allowed; nil: any
+	syntax  *syntax  // how its texts and numbers are written; nil: anyhow
 }
 
 // A key is one key of a section.
@@ -34,6 +35,8 @@ type key struct {
 	required bool
 	pending  string // why the gateway does not enforce it yet; "": it does
 	doc      string
+	def      string // what holds without the key, as it would be written; "": nothing, or doc says
+	example  string // a value as it would be written; "": doc, def or words say enough
 }
 
 // A section is a mapping with known keys.
@@ -66,70 +69,73 @@ var (
 	texts  = value{form: text | list}
 	aFlag  = value{form: boolean}
 	aCount = value{form: number}
-	ports  = value{form: text | number | list}
+	aPort  = value{form: number, syntax: portSyntax}
 	amount = value{form: text | number} // with a unit: 10MB, 5/s
+	aSize  = value{form: text | number, syntax: sizeSyntax}
 	pairs  = value{form: names, each: &value{form: text | number}}
 )
 
 func word(words ...string) value  { return value{form: text, words: words} }
 func words(words ...string) value { return value{form: text | list, words: words} }
+func one(s *syntax) value         { return value{form: text, syntax: s} }
+func some(s *syntax) value        { return value{form: text | list, syntax: s} }
 
 // The top level.
 var policySection = &section{title: "a policy", keys: []key{
-	{name: "version", value: aCount, required: true, doc: "1"},
-	{name: "description", value: aText, doc: "what this policy is for and who owns it"},
-	{name: "clients", value: value{form: names | empty, each: &value{form: text | mapping | list, section: clientSection}}, doc: "groups of clients: one alternative or a list of them"},
-	{name: "destinations", value: value{form: names | empty, each: &value{form: text | mapping | list, section: destinationSection}}, doc: "lists of hosts: one entry or a list of them"},
-	{name: "origins", value: value{form: names | empty, each: &value{form: mapping, section: originSection}}, doc: "trust profiles: how origins are verified and met"},
-	{name: "schedules", value: value{form: names | empty, each: &value{form: mapping, section: scheduleSection}}, doc: "times of the week"},
-	{name: "limits", value: value{form: names | empty, each: &value{form: mapping, section: limitSection}}, doc: "limits to refer to by name"},
+	{name: "version", value: value{form: number, syntax: versionSyntax}, required: true, doc: "of the language"},
+	{name: "description", value: aText, doc: "what this policy is for and who owns it", example: "Small office; netsec@acme.example owns this policy."},
+	{name: "clients", value: value{form: names | empty, each: &value{form: text | mapping | list, section: clientSection, syntax: clientsSyntax}}, doc: "groups of clients: one alternative or a list of them", example: `{lan: [10.0.0.0/8, "fd00:10::/32"], finance: {group: finance, cidr: 10.20.0.0/16}}`},
+	{name: "destinations", value: value{form: names | empty, each: &value{form: text | mapping | list, section: destinationSection, syntax: destinationSyntax}}, doc: "lists of hosts: one entry or a list of them", example: "{partners: [api.bank.example, .customs.example], ads: {file: lists/ads.txt}}"},
+	{name: "origins", value: value{form: names | empty, each: &value{form: mapping, section: originSection}}, doc: "trust profiles: how origins are verified and met", example: `{bank: {roots: certs/bank-ca.pem, min_tls: "1.3"}}`},
+	{name: "schedules", value: value{form: names | empty, each: &value{form: mapping, section: scheduleSection}}, doc: "times of the week", example: `{office-hours: {tz: Europe/Prague, days: mon-fri, hours: "07:00-19:00"}}`},
+	{name: "limits", value: value{form: names | empty, each: &value{form: mapping, section: limitSection}}, doc: "limits to refer to by name", example: "{gentle: {rate: 5/s, per: user}}"},
 	{name: "rules", value: value{form: mapping | list | empty, section: ruleSection}, required: true, doc: "the rules, in order: the first whose conditions hold decides"},
 	{name: "tests", value: value{form: mapping | list | empty, section: testSection}, doc: "what must be so: a policy whose tests fail does not load"},
 	{name: "include", value: value{form: mapping | list | empty, section: includeSection}, doc: "files of delegated rules: they stand before the rules of this file, or behind them, as this key does"},
 }}
 
 var clientSection = &section{title: "a client group", keys: []key{
-	{name: "cidr", value: texts, doc: "networks or addresses"},
-	{name: "user", value: texts, doc: "user names"},
-	{name: "group", value: texts, doc: "groups of the user"},
-	{name: "cert", value: texts, doc: "names in the client's certificate"},
-	{name: "claim", value: texts, doc: "key=value of the client's token"},
+	{name: "cidr", value: some(networkSyntax), doc: "networks or addresses", example: `[10.20.0.0/16, "2001:db8:ac::/48"]`},
+	{name: "user", value: some(filledSyntax), doc: "user names", example: "eva"},
+	{name: "group", value: some(filledSyntax), doc: "groups of the user", example: "[engineering, sre]"},
+	{name: "cert", value: some(filledSyntax), doc: "names in the client's certificate", example: "spiffe://acme.example/erp"},
+	{name: "claim", value: some(claimSyntax), doc: "key=value of the client's token", example: "role=agent"},
 	{name: "listener", value: texts, pending: notYet, doc: "the listener the client came in by"},
 	{name: "description", value: aText, doc: "for people"},
 }}
 
 var destinationSection = &section{title: "a destination", keys: []key{
-	{name: "host", value: aText, doc: "exactly this host, also one without a dot"},
-	{name: "glob", value: aText, doc: "a host with stars, each for characters inside one label; the last two labels are literal"},
-	{name: "url", value: aText, doc: "a host and everything below a path, such as https://host/path/; needs to see the request"},
-	{name: "file", value: aText, doc: "a file of entries, relative to the policy file"},
-	{name: "format", value: word("domains", "hosts", "cidr", "urls"), doc: "of the file; default domains"},
+	{name: "host", value: one(hostSyntax), doc: "exactly this host, also one without a dot", example: "intranet"},
+	{name: "glob", value: one(globSyntax), doc: "a host with stars, each for characters inside one label; the last two labels are literal", example: "bucket-*.s3.*.amazonaws.com"},
+	{name: "url", value: one(urlSyntax), doc: "a host and everything below a path; needs to see the request", example: "https://www.example.com/downloads/"},
+	{name: "file", value: aText, doc: "a file of entries, relative to the policy file", example: "lists/ads.txt"},
+	{name: "format", value: word("domains", "hosts", "cidr", "urls"), doc: "of the file", def: "domains"},
 	{name: "match", value: word("below", "exact"), doc: "whether a name covers those below it; default below, for format hosts exact"},
-	{name: "sha256", value: aText, doc: "of the file, in hex: any other content is refused"},
-	{name: "max_age", value: aText, doc: "warn when the file is older"},
+	{name: "sha256", value: one(sha256Syntax), doc: "of the file, in hex: any other content is refused"},
+	{name: "max_age", value: one(durationSyntax), doc: "warn when the file is older", example: "36h"},
 	{name: "description", value: aText, doc: "for people"},
 }}
 
 var originSection = &section{title: "an origin", keys: []key{
-	{name: "roots", value: texts, doc: "PEM files of the only roots trusted; default the system's"},
-	{name: "pins", value: texts, doc: "sha256//BASE64 of a public key that must be in the chain (RFC 7469 §2.4)"},
-	{name: "min_tls", value: word("1.2", "1.3"), doc: "default 1.2"},
+	{name: "roots", value: texts, doc: "PEM files of the only roots trusted; default the system's", example: "certs/bank-ca.pem"},
+	{name: "pins", value: some(pinSyntax), doc: "sha256//BASE64 of a public key that must be in the chain (RFC 7469 §2.4)", example: "sha256//YLh1dUR9y6Kja30RrAn7JKnbQG/uEtLMkBgFF2Fuihg="},
+	{name: "min_tls", value: word("1.2", "1.3"), doc: "the oldest version accepted", def: `"1.2"`},
 	{name: "max_tls", value: word("1.2", "1.3"), pending: notYet, doc: "the newest version offered"},
-	{name: "alpn", value: words("h2", "http/1.1"), doc: "protocols offered; default http/1.1"},
-	{name: "sni", value: aText, doc: "the name sent and verified instead of the host asked for"},
+	{name: "alpn", value: words("h2", "http/1.1"), doc: "protocols offered", def: "http/1.1"},
+	{name: "sni", value: one(hostSyntax), doc: "the name sent and verified instead of the host asked for", example: "api.bank.example"},
 	{name: "verify_name", value: aText, pending: notYet, doc: "the name verified, when it is not the one sent"},
-	{name: "client_cert", value: value{form: text | mapping, section: certSection}, doc: "the certificate the gateway shows: one PEM file with certificate and key, or a section"},
+	{name: "client_cert", value: value{form: text | mapping, section: certSection}, doc: "the certificate the gateway shows: one PEM file with certificate and key, or a section", example: "{secret: acme-at-bank}"},
 	{name: "revocation", value: aText, pending: notYet, doc: "how revocation is checked"},
-	{name: "port", value: aCount, doc: "the port connected to instead of the one asked for"},
+	{name: "port", value: aPort, doc: "the port connected to instead of the one asked for", example: "8443"},
 	{name: "via", value: aText, pending: notYet, doc: "a parent proxy"},
 	{name: "source_ip", value: aText, pending: notYet, doc: "the local address to connect from"},
 	{name: "description", value: aText, doc: "for people"},
 }}
 
 var certSection = &section{title: "client_cert", keys: []key{
-	{name: "cert", value: aText, doc: "a PEM file of the certificate and its chain"},
-	{name: "key", value: aText, doc: "a PEM file of the private key"},
-	{name: "secret", value: aText, doc: "the name of a secret that holds both"},
+	{name: "cert", value: aText, doc: "a PEM file of the certificate and its chain", example: "certs/acme.crt"},
+	{name: "key", value: aText, doc: "a PEM file of the private key", example: "certs/acme.key"},
+	{name: "secret", value: one(nameSyntax), doc: "the name of a secret that holds both", example: "acme-at-bank"},
 	{name: "mint", value: value{form: mapping, section: &section{title: "mint", keys: []key{
 		{name: "ca", value: aText, required: true, doc: "the name of the CA"},
 		{name: "subject", value: aText, required: true, doc: "the subject; {user} stands for the user's name"},
@@ -139,9 +145,9 @@ var certSection = &section{title: "client_cert", keys: []key{
 }}
 
 var scheduleSection = &section{title: "a schedule", keys: []key{
-	{name: "tz", value: aText, doc: "a time zone such as Europe/Prague; default UTC"},
-	{name: "days", value: texts, required: true, doc: "mon-fri, or a list of days and ranges"},
-	{name: "hours", value: texts, required: true, doc: "07:00-19:00, or a list; 22:00-06:00 ends on the next day"},
+	{name: "tz", value: aText, doc: "a time zone", def: "UTC", example: "Europe/Prague"},
+	{name: "days", value: some(daysSyntax), required: true, doc: "days, ranges of days, or daily", example: "mon-fri"},
+	{name: "hours", value: some(hoursSyntax), required: true, doc: "from and to; 22:00-06:00 ends on the next day", example: `["07:00-12:00", "13:00-19:00"]`},
 	{name: "description", value: aText, doc: "for people"},
 }}
 
@@ -167,23 +173,23 @@ var includeSection = &section{title: "an include", keys: []key{
 }}
 
 var testSection = &section{title: "a test", keys: []key{
-	{name: "name", value: aText, doc: "shown when it fails"},
+	{name: "name", value: aText, doc: "shown when it fails", example: "the lan"},
 	{name: "as", value: value{form: mapping, section: &section{title: "as", keys: []key{
-		{name: "ip", value: aText, required: true, doc: "the client's address"},
+		{name: "ip", value: one(addressSyntax), required: true, doc: "the client's address", example: "10.1.1.1"},
 		{name: "user", value: aText, doc: "the user proven"},
-		{name: "group", value: texts, doc: "groups proven"},
-		{name: "cert", value: texts, doc: "certificate names proven"},
-		{name: "claim", value: texts, doc: "claims proven, key=value"},
+		{name: "group", value: some(filledSyntax), doc: "groups proven"},
+		{name: "cert", value: some(filledSyntax), doc: "certificate names proven"},
+		{name: "claim", value: some(filledSyntax), doc: "claims proven, key=value"},
 	}}}, required: true, doc: "who asks"},
-	{name: "at", value: aText, doc: "when, as 2026-11-24T10:00:00+01:00; default noon UTC of Monday 2026-01-05"},
-	{name: "deny", value: cases, doc: "requests that must be denied"},
-	{name: "tunnel", value: cases, doc: "requests that must be tunnelled"},
-	{name: "intercept", value: cases, doc: "requests that must be intercepted"},
-	{name: "originate", value: cases, doc: "requests that must be originated"},
-	{name: "relay", value: cases, doc: "requests that must be relayed"},
+	{name: "at", value: one(timeSyntax), doc: "when; default noon UTC of Monday, 2026-01-05", example: "2026-11-24T10:00:00+01:00"},
+	{name: "deny", value: cases, doc: "requests that must be denied", example: "CONNECT 10.20.5.7:443"},
+	{name: "tunnel", value: cases, doc: "requests that must be tunnelled", example: "CONNECT github.com:22"},
+	{name: "intercept", value: cases, doc: "requests that must be intercepted", example: "GET https://www.dropbox.com/s/abc"},
+	{name: "originate", value: cases, doc: "requests that must be originated", example: "POST http://api.bank.example/v2/payments"},
+	{name: "relay", value: cases, doc: "requests that must be relayed", example: "http://neverssl.com/"},
 }}
 
-var cases = value{form: text | mapping | list, section: &section{title: "a test case", keys: []key{
-	{name: "request", value: aText, required: true, doc: "CONNECT host:port, or [METHOD] URL"},
-	{name: "rule", value: aText, doc: "the rule that must decide"},
+var cases = value{form: text | mapping | list, syntax: requestSyntax, section: &section{title: "a test case", keys: []key{
+	{name: "request", value: one(requestSyntax), required: true, doc: "CONNECT host:port, or [METHOD] URL", example: "POST https://api.bank.example/v2/payments"},
+	{name: "rule", value: one(nameSyntax), doc: "the rule that must decide"},
 }}}

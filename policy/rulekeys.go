@@ -7,40 +7,40 @@ var modeWords = []string{"deny", "tunnel", "intercept", "originate", "relay"}
 
 // The keys of a rule. Each condition that is written must hold.
 var ruleSection = &section{title: "a rule", keys: []key{
-	{name: "name", value: aText, required: true, doc: "unique; stands in logs, in explain and in answers"},
+	{name: "name", value: one(nameSyntax), required: true, doc: "unique; stands in logs, in explain and in answers", example: "web"},
 	{name: "description", value: aText, doc: "for people"},
-	{name: "from", value: texts, required: true, doc: "client groups, networks, addresses; any for everybody"},
-	{name: "from_except", value: texts, doc: "clients taken out of from"},
-	{name: "to", value: texts, required: true, doc: "destination lists, hosts, .domains, networks, addresses; any for everything public"},
-	{name: "to_except", value: texts, doc: "destinations taken out of to"},
-	{name: "ports", value: ports, doc: "ports at the origin, such as [443, 8000-8099] or any; default 443, for relay 80, for deny any"},
-	{name: "methods", value: texts, doc: "request methods; needs to see the request"},
-	{name: "paths", value: texts, doc: "/exact, /dir/** with everything below, * inside one segment; needs to see the request"},
-	{name: "when", value: aText, doc: "a CEL expression over client, dest, request and now"},
-	{name: "schedule", value: aText, doc: "the name of a schedule"},
-	{name: "until", value: aText, doc: "the last day the rule applies, YYYY-MM-DD, in the schedule's time zone or UTC"},
-	{name: "mode", value: words(modeWords...), required: true, doc: "what to do; at most one of tunnel and intercept and one of originate and relay"},
-	{name: "tunnel", value: value{form: mapping, section: tunnelSection}, doc: "how a tunnel is held"},
+	{name: "from", value: some(clientsSyntax), required: true, doc: "client groups, networks, addresses; any for everybody", example: "[lan, 10.9.0.0/16]"},
+	{name: "from_except", value: some(clientsSyntax), doc: "clients taken out of from"},
+	{name: "to", value: some(destinationSyntax), required: true, doc: "destination lists, hosts, .domains, networks, addresses; any for everything public", example: "[partners, .github.com, 203.0.113.0/24]"},
+	{name: "to_except", value: some(destinationSyntax), doc: "destinations taken out of to"},
+	{name: "ports", value: value{form: text | number | list, syntax: portsSyntax}, doc: "ports at the origin; default 443, for relay 80, for deny any", example: "[443, 8000-8099]"},
+	{name: "methods", value: some(methodSyntax), doc: "request methods; needs to see the request", example: "[GET, HEAD]"},
+	{name: "paths", value: some(pathSyntax), doc: "/exact, /dir/** with everything below, * inside one segment; needs to see the request", example: `[/v1/**, "/a/*/b"]`},
+	{name: "when", value: aText, doc: "a CEL expression over client, dest, request and now", example: "dest.port == 8443 && client.groups.exists(g, g == 'sre')"},
+	{name: "schedule", value: one(nameSyntax), doc: "the name of a schedule", example: "office-hours"},
+	{name: "until", value: one(dateSyntax), doc: "the last day the rule applies, in the schedule's time zone or UTC", example: "2026-12-31"},
+	{name: "mode", value: words(modeWords...), required: true, doc: "what to do; at most one of tunnel and intercept and one of originate and relay", example: "[originate, tunnel]"},
+	{name: "tunnel", value: value{form: mapping, section: tunnelSection}, doc: "how a tunnel is held", example: "{tls: optional, idle: 5m}"},
 	{name: "intercept", value: value{form: mapping, section: interceptSection}, pending: notYet, doc: "how the client is met"},
-	{name: "origin", value: value{form: text | mapping, section: originSection}, doc: "the trust profile: its name, or the profile itself"},
+	{name: "origin", value: value{form: text | mapping, section: originSection, syntax: nameSyntax}, doc: "the trust profile: its name, or the profile itself", example: "bank"},
 	{name: "request", value: value{form: mapping, section: messageSection}, pending: notYet, doc: "changes to the request"},
 	{name: "response", value: value{form: mapping, section: messageSection}, pending: notYet, doc: "changes to the response"},
-	{name: "plain_http", value: word("explain", "redirect"), doc: "what an http:// request gets from a rule that serves only CONNECT; default explain"},
-	{name: "deny", value: value{form: mapping, section: denySection}, doc: "how a denial is told"},
+	{name: "plain_http", value: word("explain", "redirect"), doc: "what an http:// request gets from a rule that serves only CONNECT", def: "explain"},
+	{name: "deny", value: value{form: mapping, section: denySection}, doc: "how a denial is told", example: `{status: 451, message: "Not from here (rule {rule})."}`},
 	{name: "limits", value: value{form: text | mapping, section: limitSection}, pending: notYet, doc: "the name of limits, or the limits themselves"},
-	{name: "log", value: word("none", "meta", "full"), doc: "what the access log keeps: nothing, no query string (default), everything"},
-	{name: "audit", value: aFlag, doc: "only count and log what the rule would decide, and go on"},
-	{name: "visible_only", value: aFlag, doc: "a deny that is content to apply where the request is visible"},
-	{name: "allow_private", value: aFlag, doc: "lets the rule reach private addresses"},
+	{name: "log", value: word("none", "meta", "full"), doc: "what the access log keeps: nothing, everything but the query string, or all", def: "meta"},
+	{name: "audit", value: aFlag, doc: "only count and log what the rule would decide, and go on", def: "false"},
+	{name: "visible_only", value: aFlag, doc: "a deny that is content to apply where the request is visible", def: "false"},
+	{name: "allow_private", value: aFlag, doc: "lets the rule reach private addresses", def: "false"},
 }}
 
 var tunnelSection = &section{title: "tunnel", keys: []key{
-	{name: "sni", value: word("match", "any"), doc: "match (default): the SNI must be the CONNECT host"},
-	{name: "tls", value: word("required", "optional"), doc: "required (default): only TLS may pass"},
-	{name: "alpn", value: texts, doc: "protocols the client may offer; default any"},
-	{name: "idle", value: aText, doc: "close after so long without a byte, such as 5m"},
-	{name: "max_duration", value: aText, doc: "close after so long, such as 8h"},
-	{name: "max_bytes", value: amount, doc: "close after so many bytes in both directions, such as 1GB"},
+	{name: "sni", value: word("match", "any"), doc: "match: the SNI must be the CONNECT host", def: "match"},
+	{name: "tls", value: word("required", "optional"), doc: "required: only TLS may pass", def: "required"},
+	{name: "alpn", value: some(filledSyntax), doc: "protocols the client may offer; default any", example: "h2"},
+	{name: "idle", value: one(durationSyntax), doc: "close after so long without a byte", example: "5m"},
+	{name: "max_duration", value: one(durationSyntax), doc: "close after so long", example: "8h"},
+	{name: "max_bytes", value: aSize, doc: "close after so many bytes in both directions", example: "1GB"},
 }}
 
 var interceptSection = &section{title: "intercept", keys: []key{
@@ -49,8 +49,8 @@ var interceptSection = &section{title: "intercept", keys: []key{
 }}
 
 var denySection = &section{title: "deny", keys: []key{
-	{name: "status", value: aCount, doc: "400 to 599; default 403"},
-	{name: "message", value: aText, doc: "for the client; {rule} stands for the rule's name"},
+	{name: "status", value: value{form: number, syntax: statusSyntax}, doc: "of the answer, 400 to 599", def: "403"},
+	{name: "message", value: aText, doc: "for the client; {rule} stands for the rule's name", example: "Ask Jana (rule {rule})."},
 	{name: "page", value: aText, pending: notYet, doc: "a page of the gateway's own"},
 }}
 

@@ -12,7 +12,7 @@ import (
 // goodName is what an author may call groups, lists, profiles and rules. No
 // dot, slash or colon: those make a literal, so that names and literals can
 // stand side by side without a sigil.
-var goodName = regexp.MustCompile(`^[a-z][a-z0-9_-]{0,63}$`)
+var goodName = regexp.MustCompile(nameSyntax.pattern)
 
 // shape checks n, which stands behind the key called what, against the table,
 // and everything below it. What does not fit is reported and marked bad.
@@ -35,8 +35,8 @@ func (r *reporter) shape(n *node, v value, what string) {
 		r.shapeSection(n, v.section)
 	case n.kind == mapNode && v.form&names != 0:
 		for _, p := range n.pairs {
-			if v.each.form&(mapping|list) != 0 && (!goodName.MatchString(p.key.text) || p.key.text == "any") {
-				r.errorf(p.key, "P024", "names are lower-case letters, digits, - and _, and begin with a letter; any is taken", "%q is not a name", p.key.text)
+			if v.each.named() && (!goodName.MatchString(p.key.text) || p.key.text == "any") {
+				r.errorf(p.key, "P024", hintName+"; any is taken", "%q is not a name", p.key.text)
 			}
 			r.shape(p.value, *v.each, p.key.text)
 		}
@@ -55,6 +55,10 @@ func (r *reporter) shape(n *node, v value, what string) {
 		r.errorf(n, "P020", "", "%s is %s: expected %s", what, n.kind, v.form)
 	}
 }
+
+// named reports whether the keys before such values are names to refer to
+// something by, and not words of another language such as header fields.
+func (v value) named() bool { return v.form&(mapping|list) != 0 }
 
 func (r *reporter) shapeWord(n *node, v value, what string) {
 	if v.words == nil || slices.Contains(v.words, n.text) {

@@ -13,7 +13,7 @@ import (
 func (c *compiler) duration(n *node) (time.Duration, bool) {
 	d, err := parseDuration(n.text)
 	if err != nil || d <= 0 {
-		c.errorf(n, "P062", "", "%q is no duration: write it as 90s, 5m, 36h or 7d", n.text)
+		c.errorf(n, "P062", "", "%q is no duration: %s", n.text, hintDuration)
 		return 0, false
 	}
 	return d, true
@@ -54,7 +54,7 @@ func (c *compiler) size(n *node) int64 {
 	}
 	v, err := strconv.ParseInt(digits, 10, 64)
 	if err != nil || v <= 0 || v > (1<<62)/unit {
-		c.errorf(n, "P062", "", "%q is no size: write it as 64KiB, 10MB or 1GB", n.text)
+		c.errorf(n, "P062", "", "%q is no size: %s", n.text, hintSize)
 		return 0
 	}
 	return v * unit
