@@ -33,6 +33,7 @@ func policyCommand() *cobra.Command {
 	cmd.AddCommand(
 		policyCheckCommand(),
 		policyExplainCommand(),
+		policyHitsCommand(),
 		policySchemaCommand(),
 		policyStarterCommand(),
 		policyTestCommand(),

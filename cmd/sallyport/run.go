@@ -82,12 +82,13 @@ func run(o runOptions) error {
 	if err != nil {
 		return err
 	}
+	hits := newHits(o.state)
 	server := &gateway.Server{
 		Generation: active.Generation,
 		Dialer:     tunnel.Dialer{Names: &tunnel.Names{Resolver: resolver}},
 		Describe:   certs.Describe,
 		Standard:   o.fastPath == "off",
-		Observe:    func(r *gateway.Record) { logRecord(&logger, r) },
+		Observe:    func(r *gateway.Record) { logRecord(&logger, r); hits.Observe(r) },
 		ErrorLog:   log.New(warnings{&logger}, "", 0),
 	}
 	// Signals are caught before anybody can know that we listen.
@@ -107,6 +108,7 @@ func run(o runOptions) error {
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
 	go followLoad(ctx)
+	defer hits.keep(active.policy, &logger)() // the last counts are written when everything has ended
 	failed := make(chan error, len(listeners))
 	for _, l := range listeners {
 		go func() { failed <- server.Serve(l) }()

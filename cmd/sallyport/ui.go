@@ -16,6 +16,9 @@ package main
 import (
 	"fmt"
 	"os"
+	"strconv"
+	"strings"
+	"unicode"
 )
 
 const (
@@ -48,3 +51,23 @@ func isTerminal(f *os.File) bool {
 
 // colour reports whether f takes colours.
 func colour(f *os.File) bool { return isTerminal(f) && os.Getenv("NO_COLOR") == "" }
+
+// printable is s without what a terminal would obey: what comes from clients,
+// or from a log, is shown and not done.
+func printable(s string) string {
+	s = strings.ToValidUTF8(s, "\ufffd")
+	if strings.IndexFunc(s, unprintable) < 0 {
+		return s
+	}
+	var b strings.Builder
+	for _, r := range s {
+		if unprintable(r) {
+			b.WriteString(strings.Trim(strconv.QuoteRune(r), "'"))
+		} else {
+			b.WriteRune(r)
+		}
+	}
+	return b.String()
+}
+
+func unprintable(r rune) bool { return r != '\n' && !unicode.IsPrint(r) }
