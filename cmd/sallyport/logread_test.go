@@ -17,6 +17,7 @@ import (
 	"net/netip"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -222,9 +223,10 @@ func TestReplayOfWhatTheGatewayServed(t *testing.T) {
 		}
 		gen := gateway.Generation{Policy: p}
 		records := make(chan *gateway.Record, 1)
+		var who atomic.Pointer[policy.Client]
 		server := &gateway.Server{
 			Generation: func() *gateway.Generation { return &gen },
-			Identify:   func(gateway.Request) (policy.Client, error) { return randomQuery(c).Client, nil },
+			Identify:   func(gateway.Request) (policy.Client, error) { return *who.Load(), nil },
 			Dialer:     tunnel.Dialer{Names: &tunnel.Names{Resolver: nowhere}, Timeout: time.Second},
 			Observe:    func(r *gateway.Record) { records <- r },
 		}
@@ -236,6 +238,7 @@ func TestReplayOfWhatTheGatewayServed(t *testing.T) {
 		go func() { defer close(served); _ = server.Serve(l) }()
 		for range 25 {
 			q := randomQuery(c)
+			who.Store(&q.Client)
 			if q.Host.IsAddr() { // nobody is to be called up
 				q.Host = policy.Host{Name: "d.example"}
 			}
