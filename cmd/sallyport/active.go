@@ -6,13 +6,11 @@ package main
 import (
 	"errors"
 	"fmt"
-	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 	"sync/atomic"
-
-	"github.com/rs/zerolog"
+	"time"
 
 	"sallyport/certs"
 	"sallyport/gateway"
@@ -22,9 +20,11 @@ import (
 // active is the policy that is enforced now, with the trust it needs. It is
 // replaced whole or not at all (law 8).
 type active struct {
-	path  string // "" for the built-in policy
-	state string
-	now   atomic.Pointer[loaded]
+	path    string // as it was given; "" for the built-in policy
+	full    string // absolute
+	state   string
+	archive *archive // nil: nothing is remembered
+	now     atomic.Pointer[loaded]
 }
 
 // loaded is one generation and the files it was read from.
@@ -32,41 +32,36 @@ type loaded struct {
 	gen    gateway.Generation
 	trusts map[*policy.Origin]*certs.Trust // nil key: no profile
 	files  []string
+	read   *reading  // nil: from no files
+	stale  error     // why the policy file was not loaded; nil when this is what it says
+	kept   time.Time // of a stale one: when it was put into force last
 }
 
-// openActive loads the first generation.
-func openActive(path, state string) (*active, error) {
-	a := &active{path: path, state: state}
-	l, err := a.load(1)
+// load reads policy and trust anew and publishes nothing. What it has read is
+// returned with an error as well.
+func (a *active) load(number uint64) (*loaded, *reading, error) {
+	r := &reading{}
+	if a.path == "" {
+		l, err := a.complete(policy.Starter(), number)
+		return l, r, err
+	}
+	p, err := policy.LoadWith(a.path, r.read)
+	if err == nil {
+		err = a.confirmed(r)
+	}
 	if err != nil {
-		var diags *policy.Error
-		if errors.As(err, &diags) {
-			fmt.Fprintln(os.Stderr, strings.TrimSuffix(diags.Error(), "\n"))
-			err = fmt.Errorf("the policy %s is not loaded, nothing was started; sallyport policy check %s tells the same", path, path)
-		}
-		return nil, &exitError{code: exitPolicy, err: err}
+		return nil, r, err
 	}
-	a.now.Store(l)
-	return a, nil
+	l, err := a.complete(p, number)
+	if err != nil {
+		return nil, r, err
+	}
+	l.read = r
+	return l, r, nil
 }
 
-// Generation implements gateway.Server's field of that name.
-func (a *active) Generation() *gateway.Generation { return &a.now.Load().gen }
-
-func (a *active) policy() *policy.Policy { return a.now.Load().gen.Policy }
-
-// Files returns what to watch: every file the present generation was read from.
-func (a *active) Files() []string { return a.now.Load().files }
-
-// load reads policy and trust anew and publishes nothing.
-func (a *active) load(number uint64) (*loaded, error) {
-	p := policy.Starter()
-	if a.path != "" {
-		var err error
-		if p, err = policy.Load(a.path); err != nil {
-			return nil, err
-		}
-	}
+// complete makes a generation of p.
+func (a *active) complete(p *policy.Policy, number uint64) (*loaded, error) {
 	if diags := p.Unsupported(); len(diags) > 0 {
 		return nil, notYetSupported(a.path, diags)
 	}
@@ -89,6 +84,11 @@ func (a *active) load(number uint64) (*loaded, error) {
 	l.gen = gateway.Generation{Policy: p, Trust: l.trust}
 	return l, nil
 }
+
+// Generation implements gateway.Server's field of that name.
+func (a *active) Generation() *gateway.Generation { return &a.now.Load().gen }
+
+func (a *active) policy() *policy.Policy { return a.now.Load().gen.Policy }
 
 func (l *loaded) trust(o *policy.Origin) (gateway.Trust, error) {
 	t := l.trusts[o]
@@ -130,38 +130,6 @@ func notYetSupported(path string, diags []policy.Diagnostic) error {
 		fmt.Fprintf(&b, "\n  %s:%d:%d: %s", d.File, d.Line, d.Col, d.Msg)
 	}
 	return errors.New(b.String())
-}
-
-// reload puts the files' present content into force, or keeps what there is.
-func reload(a *active, server *gateway.Server, w *watcher, logger *zerolog.Logger, why string) {
-	before := a.now.Load()
-	old := before.gen.Policy
-	after, err := a.load(old.Generation + 1)
-	if err != nil {
-		e := logger.Error().Str("trigger", why).Str("kept", old.Revision[:8])
-		var diags *policy.Error
-		if errors.As(err, &diags) {
-			e = e.Int("errors", len(diags.Diagnostics))
-		}
-		e.Str("error", err.Error()).Msg("policy not loaded: the last good one stays in force")
-		return
-	}
-	if same(before, after) {
-		if why == "SIGHUP" {
-			logger.Info().Str("trigger", why).Str("revision", old.Revision[:8]).Msg("policy unchanged")
-		}
-		return
-	}
-	a.now.Store(after)
-	server.Recheck()
-	changes := policy.Diff(old, after.gen.Policy)
-	logger.Info().Str("trigger", why).
-		Str("old", old.Revision[:8]).Str("new", after.gen.Policy.Revision[:8]).Uint64("generation", after.gen.Policy.Generation).
-		Strs("added", changes.Added).Strs("removed", changes.Removed).Strs("changed", changes.Changed).
-		Msg("policy loaded")
-	if err := w.Watch(after.files); err != nil {
-		logger.Warn().Str("error", err.Error()).Msg("the policy's files cannot be watched; send SIGHUP after changing them")
-	}
 }
 
 // same reports whether nothing that was loaded differs: neither the policy's

@@ -8,8 +8,7 @@ import (
 	"io"
 	"net"
 	"text/tabwriter"
-
-	"sallyport/policy"
+	"time"
 )
 
 // bannerRules is how many rules are shown at the start; a policy can have thousands.
@@ -17,15 +16,19 @@ const bannerRules = 20
 
 // banner tells whoever started the gateway what is enforced where, what to
 // paste, and where files are.
-func banner(w io.Writer, o runOptions, listeners []net.Listener, p *policy.Policy) {
-	for _, l := range listeners {
-		fmt.Fprintf(w, "sallyport serves clients on %s\n", l.Addr())
+func banner(w io.Writer, o runOptions, listeners []net.Listener, l *loaded) {
+	p := l.gen.Policy
+	for _, listener := range listeners {
+		fmt.Fprintf(w, "sallyport serves clients on %s\n", listener.Addr())
 	}
 	url := "http://" + reachable(listeners[0].Addr())
 	fmt.Fprintf(w, "\n  export http_proxy=%s https_proxy=%s HTTP_PROXY=%s HTTPS_PROXY=%s\n\n", url, url, url, url)
 	source := "the built-in policy"
 	if o.policy != "" {
 		source = o.policy
+	}
+	if l.stale != nil {
+		source = warnStale(w, o, l)
 	}
 	fmt.Fprintf(w, "Enforced by %s, revision %s; the first rule that matches decides:\n\n", source, p.Revision[:8])
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
@@ -55,6 +58,18 @@ func banner(w io.Writer, o runOptions, listeners []net.Listener, p *policy.Polic
 	fmt.Fprintf(t, "  log\tstderr\n")
 	t.Flush()
 	fmt.Fprintln(w)
+}
+
+// warnStale tells whoever started the gateway that it does not enforce what
+// the policy file says, and returns what it does enforce.
+func warnStale(w io.Writer, o runOptions, l *loaded) string {
+	fmt.Fprintf(w, "WARNING (policy_stale): %s does not load; sallyport policy check %s tells why.\n", o.policy, o.policy)
+	if l.kept.IsZero() {
+		fmt.Fprint(w, "No earlier policy was kept. EVERYTHING IS DENIED until it loads.\n\n")
+		return "--boot-policy=deny-all"
+	}
+	fmt.Fprintf(w, "The last good one, in force since %s, is enforced until it does.\n\n", l.kept.Format(time.DateTime))
+	return "the last good policy"
 }
 
 // reachable is addr as a client on this machine can use it.

@@ -79,6 +79,9 @@ func runScripts(t *testing.T, params testscript.Params, vars ...string) {
 			"readme":     cmdReadme,
 			"fill":       cmdFill,
 			"same":       cmdSame,
+			"waitfor":    cmdWaitFor,
+			"damage":     cmdDamage,
+			"revision":   cmdRevision,
 		},
 		Condition: func(cond string) (bool, error) {
 			if cond == "root" {

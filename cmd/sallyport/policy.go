@@ -31,9 +31,14 @@ func policyCommand() *cobra.Command {
 		},
 	}
 	cmd.AddCommand(
+		policyApplyCommand(),
 		policyCheckCommand(),
+		policyConfirmCommand(),
+		policyEditCommand(),
 		policyExplainCommand(),
+		policyHistoryCommand(),
 		policyHitsCommand(),
+		policyRollbackCommand(),
 		policySchemaCommand(),
 		policyStarterCommand(),
 		policyTestCommand(),

@@ -27,6 +27,7 @@ import (
 type runOptions struct {
 	listen   []string
 	policy   string
+	boot     string
 	state    string
 	log      string
 	drain    time.Duration
@@ -56,6 +57,7 @@ SALLYPORT_POLICY. A changed policy file is loaded at once, and on SIGHUP.`,
 	f := cmd.Flags()
 	f.StringSliceVar(&o.listen, "listen", []string{"127.0.0.1:3128"}, "address to serve clients on; repeat for several")
 	f.StringVar(&o.policy, "policy", "", "policy file (default: the built-in one)")
+	f.StringVar(&o.boot, "boot-policy", "last-good", "what to do when the policy file does not load and no earlier one can be used: last-good refuses to start, deny-all denies everything")
 	f.StringVar(&o.state, "state", defaultState(), "directory of secrets and of what is kept between runs")
 	f.StringVar(&o.log, "log", "", "json or console, on stderr (default: console on a terminal, else json)")
 	f.DurationVar(&o.drain, "drain", 30*time.Second, "how long requests and tunnels may go on after SIGTERM")
@@ -78,7 +80,7 @@ func run(o runOptions) error {
 	if o.fastPath != "on" && o.fastPath != "off" {
 		return &exitError{code: exitUsage, err: fmt.Errorf("--fast-path %s: it is on or off", o.fastPath)}
 	}
-	active, err := openActive(o.policy, o.state)
+	active, err := openActive(o, &logger)
 	if err != nil {
 		return err
 	}
@@ -99,12 +101,13 @@ func run(o runOptions) error {
 	if err != nil {
 		return err
 	}
-	watch, err := watchFiles(active.Files())
+	watch, err := watchFiles(active.now.Load().files)
 	if err != nil {
 		closeAll(listeners)
 		return fmt.Errorf("watching the policy's files: %w", err)
 	}
 	defer watch.Close()
+	reload := newReloader(active, server, watch, &logger)
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
 	go followLoad(ctx)
@@ -113,8 +116,9 @@ func run(o runOptions) error {
 	for _, l := range listeners {
 		go func() { failed <- server.Serve(l) }()
 	}
-	banner(os.Stdout, o, listeners, active.policy())
+	banner(os.Stdout, o, listeners, active.now.Load())
 	logger.Info().Str("revision", active.policy().Revision[:8]).Strs("listen", addresses(listeners)).Msg("serving")
+	go reload.run(ctx)
 
 	for {
 		select {
@@ -122,9 +126,9 @@ func run(o runOptions) error {
 			if s != syscall.SIGHUP {
 				return stop(server, &logger, o.drain, signals)
 			}
-			reload(active, server, watch, &logger, "SIGHUP")
+			reload.Ask("SIGHUP")
 		case <-watch.Changed:
-			reload(active, server, watch, &logger, "file change")
+			reload.Ask("file change")
 		case err := <-failed:
 			if !errors.Is(err, http.ErrServerClosed) {
 				closeAll(listeners)

@@ -4,7 +4,9 @@
 package main
 
 import (
+	"os"
 	"path/filepath"
+	"strings"
 	"sync"
 	"time"
 
@@ -49,7 +51,7 @@ func (w *watcher) Watch(files []string) error {
 	defer w.mu.Unlock()
 	dirs := make(map[string]bool)
 	for _, f := range files {
-		dirs[filepath.Dir(f)] = true
+		dirs[existing(filepath.Dir(f))] = true
 		if real, err := filepath.EvalSymlinks(f); err == nil {
 			dirs[filepath.Dir(real)] = true
 		}
@@ -70,6 +72,19 @@ func (w *watcher) Watch(files []string) error {
 	return nil
 }
 
+// existing is dir, or the directory above it that it would appear below: what
+// is mounted late is noticed when it comes.
+func existing(dir string) string {
+	for {
+		_, err := os.Stat(dir)
+		up := filepath.Dir(dir)
+		if err == nil || up == dir {
+			return dir
+		}
+		dir = up
+	}
+}
+
 // Close ends the watching and waits for its goroutine.
 func (w *watcher) Close() error {
 	err := w.fs.Close()
@@ -86,11 +101,13 @@ func (w *watcher) loop() {
 	defer timer.Stop()
 	for {
 		select {
-		case _, ok := <-w.fs.Events:
+		case e, ok := <-w.fs.Events:
 			if !ok {
 				return
 			}
-			timer.Reset(settle)
+			if !strings.HasPrefix(filepath.Base(e.Name), ownFiles) {
+				timer.Reset(settle)
+			}
 		case _, ok := <-w.fs.Errors: // an overflow: something changed
 			if !ok {
 				return
