@@ -15,7 +15,7 @@ import (
 type Draft struct {
 	Policy      *Policy      // nil when the text does not load
 	Diagnostics []Diagnostic // what "sallyport policy check" tells
-	Results     []TestResult // of the tests; nil when something else is wrong
+	Results     []TestResult // of the tests, those of included files too; nil when something else is wrong
 
 	name  string
 	dir   string

@@ -45,7 +45,7 @@ func (d *Draft) Help(line, col int) (h Help, ok bool) {
 		return Help{Span: s.node.span(), Title: s.key.name, Doc: s.key.doc, Lines: []string{form}}, true
 	}
 	for _, r := range d.Results {
-		if r.node.line == s.node.line && r.node.col == s.node.col {
+		if r.in.parent == nil && r.node.line == s.node.line && r.node.col == s.node.col {
 			return Help{Span: s.node.span(), Title: r.Request, Doc: got(r.d), Rule: r.Rule}, true
 		}
 	}

@@ -42,7 +42,7 @@ var refers = map[*section]map[string]NameKind{
 		"schedule": ScheduleName, "origin": OriginProfile, "limits": LimitsName,
 	},
 	cases.section:                        {"rule": RuleName},
-	includeSection.key("within").section: {"from": ClientGroup, "to": DestinationList},
+	includeSection.key("within").section: {"from": ClientGroup, "to": DestinationList, "origins": OriginProfile},
 }
 
 // refers is the kind of name that may stand at s, noName when none may.
