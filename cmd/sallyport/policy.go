@@ -36,6 +36,7 @@ func policyCommand() *cobra.Command {
 		policyConfirmCommand(),
 		policyEditCommand(),
 		policyExplainCommand(),
+		policyFmtCommand(),
 		policyHistoryCommand(),
 		policyHitsCommand(),
 		policyRollbackCommand(),
