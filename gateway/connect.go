@@ -61,7 +61,7 @@ func (p *passage) tunnel() {
 		return
 	}
 	p.passed = true
-	s, o := p.s, p.decision.Rule.Tunnel // the passage does not outlive its request
+	s, o, hold := p.s, p.decision.Rule.Tunnel, p.hold // the passage does not outlive its request
 	s.tunnels.start(live, &tunnel.Tunnel{
 		Client:      client,
 		Origin:      origin.Conn,
@@ -71,18 +71,21 @@ func (p *passage) tunnel() {
 		Idle:        or(o.Idle, s.Limits.tunnel()),
 		MaxDuration: o.MaxDuration,
 		MaxBytes:    o.MaxBytes,
-	}, func(res tunnel.Result, err error) { s.tunnelEnded(live, res, err) })
+		Pace:        hold.tunnelPace(),
+	}, func(res tunnel.Result, err error) { s.tunnelEnded(live, hold, res, err) })
 }
 
 // tunnelEnded hands over the record of a tunnel.
-func (s *Server) tunnelEnded(live *liveTunnel, res tunnel.Result, err error) {
+func (s *Server) tunnelEnded(live *liveTunnel, hold *hold, res tunnel.Result, err error) {
 	defer s.tunnels.closed(live)
+	hold.release()
 	rec := live.rec
 	rec.Sent, rec.Received, rec.Hello = res.Sent, res.Received, res.Hello
 	rec.Outcome = Done
 	if err != nil {
 		rec.fail(tunnelError(err, res.Reason, rec.Decision.Rule.Name))
 	}
+	rec.paced(hold)
 	s.report(rec)
 }
 

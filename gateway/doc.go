@@ -11,6 +11,9 @@
 //	conn.go      a client's connection as the engine serves it
 //	passage.go   one passage per request: decided here, one record each
 //	target.go    which origin is asked for
+//	admit.go     what the limits of its rule make of a request
+//	meter.go     what limits count, for whom
+//	bucket.go    rates
 //	connect.go   WHERE A CONNECT IS DECIDED and tunnelled
 //	tunnels.go   the open tunnels: judged again, drained, cut
 //	forward.go   a plain request goes to its origin, and the answer back

@@ -14,6 +14,7 @@ import (
 	"os"
 	"strings"
 	"syscall"
+	"time"
 
 	"sallyport/gateway/h1"
 	"sallyport/policy"
@@ -31,6 +32,9 @@ type Error struct {
 	Rule     string // that decided; "" none
 	Location string // of a redirect; "" none
 	NoReuse  bool   // the client's connection cannot carry another request
+
+	Limit      string        // which of the rule's limits was reached; "" none
+	RetryAfter time.Duration // when it may be let in; 0: nothing is said of that
 }
 
 func (e *Error) Error() string {

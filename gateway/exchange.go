@@ -130,7 +130,7 @@ func (h *hop) send() error {
 	}
 	b = append(b, "\r\n"...)
 	streamed := o.length != 0
-	if n := int(o.length); o.length > 0 && !p.req.Expect && len(b)+n <= cap(b) && p.client.ready() >= o.length {
+	if n := int(o.length); o.length > 0 && !p.req.Expect && p.up.hold == nil && len(b)+n <= cap(b) && p.client.ready() >= o.length {
 		m, err := io.ReadFull(p.up, b[len(b):len(b)+n])
 		b, streamed = b[:len(b)+m], err != nil
 	}

@@ -44,6 +44,10 @@ func (p *passage) forward() {
 		p.switchProtocols(a, out.upgrade)
 		return
 	}
+	if err := p.answerFits(a); err != nil {
+		p.refuse(err)
+		return
+	}
 	p.answer(a)
 }
 
@@ -190,6 +194,7 @@ func (p *passage) answer(a *answer) {
 		err = p.copyBody(a)
 	}
 	if err == nil {
+		p.hold.release() // who has the answer may ask anew
 		err = gone(p.client.finish(passOn(p.fields[:0], a.body.trailers())))
 	}
 	p.rec.Sent = p.up.sent()
@@ -215,10 +220,9 @@ func (p *passage) copyBody(a *answer) error {
 		case err != nil:
 			return incomplete(err)
 		case len(data) > 0:
-			if err := p.client.write(data); err != nil {
-				return gone(err)
+			if err := p.give(a, data); err != nil {
+				return err
 			}
-			p.rec.Received += int64(len(data))
 			continue
 		}
 		if err := p.client.flush(); err != nil {

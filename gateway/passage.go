@@ -33,6 +33,7 @@ type passage struct {
 	now       time.Time // when something last happened; reading the clock costs
 	up        *upload
 	out       outgoing
+	hold      *hold     // its place in what the rule's limits count; nil: there are none
 	fields    h1.Fields // of a message for the next hop
 	authority []byte    // the origin's Host
 	known     *known    // of the route that was last taken on this connection; nil: none
@@ -54,7 +55,11 @@ func (p *passage) pass(fault *h1.Error) {
 	defer p.end()
 	p.up = p.client.upload()
 	defer p.up.stop()
-	if err := p.decide(fault); err != nil {
+	err := p.decide(fault)
+	if err == nil {
+		err = p.admit()
+	}
+	if err != nil {
 		p.refuse(err)
 		return
 	}
@@ -117,6 +122,8 @@ func (p *passage) end() {
 		p.client.abort()
 	}
 	if !p.passed {
+		p.hold.release()
+		p.rec.paced(p.hold)
 		p.s.report(p.rec)
 		p.now = p.rec.Time.Add(p.rec.Total)
 	}

@@ -42,6 +42,10 @@ type Record struct {
 	Sent     int64 // body or tunnel bytes, client to origin
 	Received int64 // body or tunnel bytes, origin to client
 
+	Limits string        // the name of the rule's limits that counted it; "" none
+	Limit  string        // which of them it reached: rate, concurrent, bandwidth, request_body, response_body; "" none
+	Paced  time.Duration // how long bytes waited for their bandwidth, both directions added up
+
 	FirstByte time.Duration // from Time to the head of the origin's answer; 0: none came
 	Total     time.Duration
 

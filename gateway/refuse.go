@@ -13,12 +13,14 @@ import (
 	"net/http"
 	"strconv"
 	"strings"
+	"time"
 )
 
 // refuse answers with what err says: one line for curl, a page for browsers,
 // problem details (RFC 9457) for programs, and for all of them Proxy-Status
 // (RFC 9209). It is called at most once, before anything else was answered.
 func (p *passage) refuse(err error) {
+	p.hold.release() // who has the answer may ask anew
 	e := p.s.asError(err, p.target.host.String())
 	p.fail(e)
 	p.rec.Status = e.Status
@@ -37,6 +39,9 @@ func (p *passage) refuse(err error) {
 	if e.Location != "" {
 		fields = append(fields, field("Location", e.Location))
 	}
+	if e.RetryAfter > 0 { // in whole seconds, and not too early
+		fields = append(fields, field("Retry-After", strconv.FormatInt(int64((e.RetryAfter+time.Second-1)/time.Second), 10)))
+	}
 	head := p.method == http.MethodHead
 	err = p.client.begin(&reply{
 		status: e.Status, fields: fields, length: int64(len(body)), none: head, close: e.NoReuse || !p.reusable(),
@@ -54,10 +59,10 @@ func (p *passage) fail(e *Error) { p.rec.fail(e) }
 
 func (r *Record) fail(e *Error) {
 	r.Mode = 0
-	if e.Outcome == Failed || e.Outcome == Gone || e.Outcome == Closed && r.Status != 0 {
+	if e.Outcome == Failed || e.Outcome == Gone || e.Outcome == Closed && (r.Status != 0 || r.FirstByte != 0) {
 		r.Mode = r.Decision.Mode // it was allowed, and tried
 	}
-	r.Outcome, r.Cause, r.Err = e.Outcome, e.Cause, e
+	r.Outcome, r.Cause, r.Limit, r.Err = e.Outcome, e.Cause, e.Limit, e
 }
 
 // reusable reports whether another request may follow on this connection: not

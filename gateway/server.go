@@ -60,6 +60,7 @@ type Server struct {
 	pool       pool
 	transports transports
 	tunnels    tunnels
+	meters     meters
 	passages   sync.WaitGroup // those that have not handed over their record
 
 	once      sync.Once

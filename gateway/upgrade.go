@@ -46,7 +46,7 @@ func (p *passage) switchProtocols(a *answer, asked bool) {
 		p.client.abort()
 		return
 	}
-	run := &tunnel.Tunnel{Client: client, Origin: origin, Early: early, Idle: p.s.Limits.tunnel()}
+	run := &tunnel.Tunnel{Client: client, Origin: origin, Early: early, Idle: p.s.Limits.tunnel(), Pace: p.hold.tunnelPace()}
 	moved, err := p.s.tunnels.run(live, run)
 	p.rec.Sent, p.rec.Received = moved.Sent, moved.Received
 	p.rec.Outcome = Done

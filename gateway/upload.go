@@ -11,6 +11,7 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"sallyport/gateway/h1"
 )
@@ -25,6 +26,11 @@ type upload struct {
 	arm      func()           // gives the client its time to send the next bytes
 	halt     func()           // makes a Read of body return, and lets nobody read on
 	trailers func() h1.Fields // once the body has been read; nil: none can follow
+
+	most int64         // bytes that the client may send; 0: any number
+	over *Error        // what it is told when it sends more
+	hold *hold         // whose bandwidth they take; nil: nobody's
+	cut  chan struct{} // with hold: closed by stop
 
 	n     atomic.Int64
 	ended atomic.Bool // read to its end
@@ -41,6 +47,9 @@ func (u *upload) Read(b []byte) (int, error) {
 	if u.complete() {
 		return 0, io.EOF
 	}
+	if failure := u.err.Load(); failure != nil { // what is behind it is no body
+		return 0, *failure
+	}
 	if u.quit.Load() {
 		return 0, errUploadOver
 	}
@@ -48,8 +57,17 @@ func (u *upload) Read(b []byte) (int, error) {
 	if u.quit.Load() { // stop came between: its deadline has to win
 		u.halt()
 	}
+	if u.hold != nil {
+		b = b[:min(len(b), u.hold.piece())]
+	}
 	n, err := u.body.Read(b)
+	if u.most > 0 && u.n.Load()+int64(n) > u.most {
+		n, err = 0, errLargeBody // the origin never sees the end
+	}
 	u.n.Add(int64(n))
+	if u.hold != nil && n > 0 {
+		u.wait(n)
+	}
 	switch {
 	case err == io.EOF:
 		u.ended.Store(true)
@@ -57,6 +75,20 @@ func (u *upload) Read(b []byte) (int, error) {
 		u.err.CompareAndSwap(nil, &err)
 	}
 	return n, err
+}
+
+// wait returns when n bytes may be passed on, or nobody wants them any more.
+func (u *upload) wait(n int) {
+	_, wait := u.hold.pace(n)
+	if wait == 0 {
+		return
+	}
+	t := time.NewTimer(wait)
+	defer t.Stop()
+	select {
+	case <-t.C:
+	case <-u.cut:
+	}
 }
 
 // Close implements io.Closer, which net/http asks for. The body is the client's.
@@ -80,6 +112,8 @@ func (u *upload) failed() error {
 	switch err := *failure; {
 	case errors.Is(err, errUploadOver), errors.Is(err, http.ErrBodyReadAfterClose):
 		return nil
+	case errors.Is(err, errLargeBody):
+		return u.over
 	case errors.As(err, &fault):
 		return malformed(fault)
 	case errors.Is(err, errCrashed):
@@ -103,7 +137,9 @@ func (u *upload) stop() {
 	if u.length == 0 { // nothing is everybody's: leave its memory alone
 		return
 	}
-	u.quit.Store(true)
+	if !u.quit.Swap(true) && u.cut != nil {
+		close(u.cut)
+	}
 	if u.complete() {
 		return
 	}

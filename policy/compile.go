@@ -29,7 +29,7 @@ type compiler struct {
 	hosts     map[string]*definition[hostSet]
 	origins   map[string]*definition[Origin]
 	schedules map[string]*definition[schedule]
-	limits    map[string]*definition[struct{}]
+	limits    map[string]*definition[Limits]
 	lists     map[string]*listFile // by path as written
 	notes     []Diagnostic         // about list files
 }
@@ -121,7 +121,7 @@ func (c *compiler) define(root *node) {
 	c.hosts = definitions[hostSet](root.get("destinations"))
 	c.origins = definitions[Origin](root.get("origins"))
 	c.schedules = definitions[schedule](root.get("schedules"))
-	c.limits = definitions[struct{}](root.get("limits"))
+	c.limits = definitions[Limits](root.get("limits"))
 	if up := c.parent; up != nil {
 		inherit(c, root.get("clients"), c.clients, up.clients)
 		inherit(c, root.get("destinations"), c.hosts, up.hosts)
@@ -143,6 +143,9 @@ func (c *compiler) define(root *node) {
 	}
 	for _, name := range keysInOrder(root.get("schedules")) {
 		refer(c, name, "schedule", c.schedules, c.buildSchedule)
+	}
+	for _, name := range keysInOrder(root.get("limits")) {
+		refer(c, name, "limits", c.limits, c.buildLimits)
 	}
 }
 

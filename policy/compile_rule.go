@@ -176,9 +176,7 @@ func (c *compiler) options(r *Rule, n *node, prints *[]string) {
 			*prints = append(*prints, d.print)
 		}
 	}
-	if l := n.get("limits"); l != nil && l.kind == textNode {
-		refer(c, l, "limits", c.limits, func(*definition[struct{}], string) {})
-	}
+	c.limitRule(r, n, prints)
 	switch n.get("log").str() {
 	case "none":
 		r.Log = LogNone
@@ -210,6 +208,7 @@ func (c *compiler) fits(r *Rule, n *node) {
 		{"response", !r.has(Tunnel) && !r.denies(), "cannot be kept in a tunnel or a deny: nobody sees the response there"},
 		{"plain_http", !plain && !r.denies(), "goes with a rule that serves only CONNECT"},
 		{"deny", r.denies(), "goes with mode deny"},
+		{"limits", !r.denies(), "does not go with mode deny, which lets nothing through"},
 		{"visible_only", r.denies(), "goes with mode deny"},
 		{"allow_private", !r.denies(), "does not go with mode deny, which reaches nothing"},
 	} {

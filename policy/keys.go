@@ -65,14 +65,14 @@ func (s *section) names() []string {
 const notYet = "not yet supported"
 
 var (
-	aText  = value{form: text}
-	texts  = value{form: text | list}
-	aFlag  = value{form: boolean}
-	aCount = value{form: number}
-	aPort  = value{form: number, syntax: portSyntax}
-	amount = value{form: text | number} // with a unit: 10MB, 5/s
-	aSize  = value{form: text | number, syntax: sizeSyntax}
-	pairs  = value{form: names, each: &value{form: text | number}}
+	aText   = value{form: text}
+	texts   = value{form: text | list}
+	aFlag   = value{form: boolean}
+	aCount  = value{form: number}
+	aPort   = value{form: number, syntax: portSyntax}
+	aNumber = value{form: number, syntax: countSyntax}
+	aSize   = value{form: text | number, syntax: sizeSyntax}
+	pairs   = value{form: names, each: &value{form: text | number}}
 )
 
 func word(words ...string) value  { return value{form: text, words: words} }
@@ -152,13 +152,13 @@ var scheduleSection = &section{title: "a schedule", keys: []key{
 }}
 
 var limitSection = &section{title: "limits", keys: []key{
-	{name: "rate", value: amount, doc: "requests, such as 20/s"},
-	{name: "burst", value: aCount, doc: "requests above the rate"},
-	{name: "concurrent", value: aCount, doc: "requests at once"},
-	{name: "bandwidth", value: aText, doc: "such as 20Mbit/s"},
-	{name: "request_body", value: amount, doc: "such as 10MB"},
-	{name: "response_body", value: amount, doc: "such as 500MB"},
-	{name: "per", value: word("user", "client", "rule"), doc: "what is counted together"},
+	{name: "rate", value: one(rateSyntax), doc: "requests and CONNECTs: so many a second, minute, hour or day", example: "100/min"},
+	{name: "burst", value: aNumber, doc: "how many of them may come at once; default as many as the rate's number", example: "40"},
+	{name: "concurrent", value: aNumber, doc: "requests in progress, open tunnels and WebSockets", example: "8"},
+	{name: "bandwidth", value: one(bandwidthSyntax), doc: "of bodies and tunnels, both directions together", example: "20Mbit/s"},
+	{name: "request_body", value: aSize, doc: "of one request", example: "10MB"},
+	{name: "response_body", value: aSize, doc: "of one answer", example: "500MB"},
+	{name: "per", value: word(perWords...), doc: "whose rate, concurrent and bandwidth it is", def: "rule"},
 	{name: "description", value: aText, doc: "for people"},
 }}
 

@@ -18,7 +18,8 @@ type Rule struct {
 
 	Tunnel        TunnelOptions
 	Deny          DenyOptions
-	RedirectPlain bool // plain_http: redirect
+	Limits        *Limits // nil: none
+	RedirectPlain bool    // plain_http: redirect
 	Log           LogLevel
 	AllowPrivate  bool
 	Audit         bool // counted and logged only; evaluation goes on

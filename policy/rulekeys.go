@@ -27,7 +27,7 @@ var ruleSection = &section{title: "a rule", keys: []key{
 	{name: "response", value: value{form: mapping, section: messageSection}, pending: notYet, doc: "changes to the response"},
 	{name: "plain_http", value: word("explain", "redirect"), doc: "what an http:// request gets from a rule that serves only CONNECT", def: "explain"},
 	{name: "deny", value: value{form: mapping, section: denySection}, doc: "how a denial is told", example: `{status: 451, message: "Not from here (rule {rule})."}`},
-	{name: "limits", value: value{form: text | mapping, section: limitSection}, pending: notYet, doc: "the name of limits, or the limits themselves"},
+	{name: "limits", value: value{form: text | mapping, section: limitSection, syntax: nameSyntax}, doc: "the name of limits, or the limits themselves", example: "{rate: 20/s, concurrent: 8, per: client}"},
 	{name: "log", value: word("none", "meta", "full"), doc: "what the access log keeps: nothing, everything but the query string, or all", def: "meta"},
 	{name: "audit", value: aFlag, doc: "only count and log what the rule would decide, and go on", def: "false"},
 	{name: "visible_only", value: aFlag, doc: "a deny that is content to apply where the request is visible", def: "false"},

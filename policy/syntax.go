@@ -29,23 +29,28 @@ const (
 )
 
 const (
-	hintName     = "names are lower-case letters, digits, - and _, and begin with a letter"
-	hintDuration = "write it as 90s, 5m, 36h or 7d"
-	hintSize     = "write it as 64KiB, 10MB or 1GB"
-	hintPorts    = "a port from 1 to 65535, a range such as 8000-8099, or any"
+	hintName      = "names are lower-case letters, digits, - and _, and begin with a letter"
+	hintDuration  = "write it as 90s, 5m, 36h or 7d"
+	hintSize      = "write it as 64KiB, 10MB or 1GB"
+	hintRate      = "write it as 20/s, 100/min, 5/h or 50/d"
+	hintBandwidth = "write it as 20Mbit/s or 2MB/s"
+	hintPorts     = "a port from 1 to 65535, a range such as 8000-8099, or any"
 )
 
 var (
-	nameSyntax     = &syntax{name: "name", pattern: `^` + namePattern + `$`, hint: hintName}
-	durationSyntax = &syntax{name: "duration", pattern: `^([0-9]+d|\+?(([0-9]+\.?[0-9]*|\.[0-9]+)(ns|us|µs|μs|ms|s|m|h))+)$`, hint: hintDuration}
-	sizeSyntax     = &syntax{name: "size", pattern: `^\+?[0-9]+([kKMGT]B|[KMGT]iB|B)?$`, hint: hintSize, digits: true, min: 1}
-	portSyntax     = &syntax{name: "port", pattern: `^[1-9][0-9]{0,4}$`, hint: "a port is a number from 1 to 65535", digits: true, min: 1, max: 65535}
-	portsSyntax    = &syntax{name: "port or range", pattern: `^(any|[1-9][0-9]{0,4}(-[1-9][0-9]{0,4})?)$`, hint: hintPorts, digits: true, min: 1, max: 65535}
-	statusSyntax   = &syntax{name: "status", digits: true, min: 400, max: 599}
-	versionSyntax  = &syntax{name: "1", digits: true, min: 1, max: 1}
-	networkSyntax  = &syntax{name: "network", pattern: `^(` + networkPattern + `)$`, hint: "write an address or a network such as 10.0.0.0/8"}
-	addressSyntax  = &syntax{name: "address", pattern: `^[0-9A-Fa-f:.]+$`, hint: "write an address such as 10.1.1.1"}
-	clientsSyntax  = &syntax{name: "name or network", pattern: `^(` + namePattern + `|` + networkPattern + `)$`, hint: "write the name of a client group, an address, a network such as 10.0.0.0/8, or any"}
+	nameSyntax      = &syntax{name: "name", pattern: `^` + namePattern + `$`, hint: hintName}
+	durationSyntax  = &syntax{name: "duration", pattern: `^([0-9]+d|\+?(([0-9]+\.?[0-9]*|\.[0-9]+)(ns|us|µs|μs|ms|s|m|h))+)$`, hint: hintDuration}
+	sizeSyntax      = &syntax{name: "size", pattern: `^\+?[0-9]+([kKMGT]B|[KMGT]iB|B)?$`, hint: hintSize, digits: true, min: 1}
+	rateSyntax      = &syntax{name: "rate", pattern: `^[0-9]+/(s|min|h|d)$`, hint: hintRate}
+	bandwidthSyntax = &syntax{name: "bandwidth", pattern: `^\+?[0-9]+([kKMGT]i?)?(bit|B)/s$`, hint: hintBandwidth}
+	countSyntax     = &syntax{name: "number", digits: true, min: 1, max: maxCount}
+	portSyntax      = &syntax{name: "port", pattern: `^[1-9][0-9]{0,4}$`, hint: "a port is a number from 1 to 65535", digits: true, min: 1, max: 65535}
+	portsSyntax     = &syntax{name: "port or range", pattern: `^(any|[1-9][0-9]{0,4}(-[1-9][0-9]{0,4})?)$`, hint: hintPorts, digits: true, min: 1, max: 65535}
+	statusSyntax    = &syntax{name: "status", digits: true, min: 400, max: 599}
+	versionSyntax   = &syntax{name: "1", digits: true, min: 1, max: 1}
+	networkSyntax   = &syntax{name: "network", pattern: `^(` + networkPattern + `)$`, hint: "write an address or a network such as 10.0.0.0/8"}
+	addressSyntax   = &syntax{name: "address", pattern: `^[0-9A-Fa-f:.]+$`, hint: "write an address such as 10.1.1.1"}
+	clientsSyntax   = &syntax{name: "name or network", pattern: `^(` + namePattern + `|` + networkPattern + `)$`, hint: "write the name of a client group, an address, a network such as 10.0.0.0/8, or any"}
 	// A list, any, a host, a domain with its dot, or what is written as a network.
 	destinationSyntax = &syntax{name: "name, host or network", pattern: `^(\.?` + hostChars + `+|` + networkPattern + `)$`, hint: "write the name of a list, a host, a domain such as .example.com, an address, a network, or any"}
 	hostSyntax        = &syntax{name: "host", pattern: `^` + hostChars + `+$`, hint: "write a host name such as www.example.com"}

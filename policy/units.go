@@ -45,17 +45,24 @@ var units = []struct {
 
 // size reads 500, 10MB or 64KiB.
 func (c *compiler) size(n *node) int64 {
-	digits, unit := n.text, int64(1)
+	v, ok := parseSize(n.text)
+	if !ok {
+		c.errorf(n, "P062", "", "%q is no size: %s", n.text, hintSize)
+	}
+	return v
+}
+
+func parseSize(s string) (bytes int64, ok bool) {
+	digits, unit := s, int64(1)
 	for _, u := range units {
-		if d, ok := strings.CutSuffix(n.text, u.suffix); ok {
+		if d, ok := strings.CutSuffix(s, u.suffix); ok {
 			digits, unit = d, u.bytes
 			break
 		}
 	}
 	v, err := strconv.ParseInt(digits, 10, 64)
 	if err != nil || v <= 0 || v > (1<<62)/unit {
-		c.errorf(n, "P062", "", "%q is no size: %s", n.text, hintSize)
-		return 0
+		return 0, false
 	}
-	return v * unit
+	return v * unit, true
 }

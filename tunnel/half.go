@@ -124,9 +124,23 @@ func (h *half) release() {
 	}
 }
 
-// write passes b on. An error has already ended the passage, or asks for
-// discard.
+// write passes b on, at its pace. An error has already ended the passage, or
+// asks for discard.
 func (h *half) write(b []byte) error {
+	for pace := h.p.t.Pace; pace != nil && len(b) > 0; {
+		n, wait := pace(len(b))
+		if err := h.p.sleep(wait); err != nil {
+			return err
+		}
+		if err := h.pass(b[:n]); err != nil {
+			return err
+		}
+		b = b[n:]
+	}
+	return h.pass(b)
+}
+
+func (h *half) pass(b []byte) error {
 	if len(b) == 0 {
 		return nil
 	}

@@ -62,7 +62,7 @@ const (
 // startPair begins t on a loop, or returns nil and has changed nothing.
 func startPair(t *Tunnel, done func(Result, error)) Running {
 	c, ok := t.Client.(*net.TCPConn)
-	if !ok {
+	if !ok || t.Pace != nil { // whoever waits holds the loop up
 		return nil
 	}
 	var l *loop

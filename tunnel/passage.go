@@ -4,6 +4,7 @@
 package tunnel
 
 import (
+	"errors"
 	"net"
 	"sync"
 	"sync/atomic"
@@ -28,6 +29,8 @@ type passage struct {
 
 	hello *Hello // written before Check, read after both directions
 
+	over chan struct{} // with a Pace: closed when both directions have been told to end
+
 	mu      sync.Mutex
 	timer   *time.Timer
 	helloBy time.Duration // after start; 0: not waiting for a hello
@@ -40,6 +43,9 @@ type passage struct {
 
 func newPassage(t *Tunnel) *passage {
 	p := &passage{t: t, start: time.Now()}
+	if t.Pace != nil {
+		p.over = make(chan struct{})
+	}
 	p.out = half{p: p, other: &p.in, src: t.Client, dst: t.Origin, from: ReasonClient, to: ReasonOrigin}
 	p.in = half{p: p, other: &p.out, src: t.Origin, dst: t.Client, from: ReasonOrigin, to: ReasonClient}
 	p.out.open()
@@ -64,6 +70,24 @@ func (p *passage) watch() (unwatch func()) {
 // touch notes that bytes moved. A deadline per read would be a system call's
 // worth of locking each time; the timer looks here instead.
 func (p *passage) touch() { p.last.Store(int64(time.Since(p.start))) }
+
+// sleep waits for d, unless the passage is told to end.
+func (p *passage) sleep(d time.Duration) error {
+	if d <= 0 {
+		return nil
+	}
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return nil
+	case <-p.over:
+		return errOver
+	}
+}
+
+// errOver says that a passage has been told to end.
+var errOver = errors.New("tunnel: told to end")
 
 // tick is the timer's only function: it ends the passage, waits for the next
 // limit, or sees to it that an end takes place.
@@ -135,6 +159,9 @@ func (p *passage) stop(reason Reason, err error, cut bool) {
 		return
 	}
 	p.stopped, p.cut = true, cut
+	if p.over != nil {
+		close(p.over)
+	}
 	if err != nil || p.err == nil { // an ordinary end does not undo what note kept
 		p.reason, p.err = reason, err
 	}

@@ -72,6 +72,12 @@ type Tunnel struct {
 	// MaxBytes is how many bytes may pass, both directions together. Not one
 	// more does. Zero or less: no limit.
 	MaxBytes int64
+
+	// Pace is asked about bytes that are about to be passed on, of either direction
+	// and from both at once. It returns how many of n may be, at least one, and
+	// after how long; they are taken for passed. What waits to be read meanwhile
+	// holds its sender up. A tunnel with a Pace takes two goroutines. Nil: no limit.
+	Pace func(n int) (may int, wait time.Duration)
 }
 
 // A Reason says in one word what ended a tunnel.

@@ -93,6 +93,13 @@ func logRecord(logger *zerolog.Logger, r *gateway.Record) {
 		e.Dict("hello", zerolog.Dict().Str("sni", h.ServerName).Strs("alpn", h.ALPN).Bool("ech", h.ECH))
 	}
 	e.Int("status", r.Status).Int64("sent", r.Sent).Int64("received", r.Received)
+	if r.Limits != "" {
+		l := zerolog.Dict().Str("name", r.Limits)
+		if r.Limit != "" {
+			l.Str("reached", r.Limit)
+		}
+		e.Dict("limits", l)
+	}
 	e.Dict("ms", timings(r))
 	e.Str("outcome", string(r.Outcome))
 	if r.Cause != "" {
@@ -173,6 +180,7 @@ func timings(r *gateway.Record) *zerolog.Event {
 		{"connect", r.Origin.Connect},
 		{"tls", r.Origin.Handshake},
 		{"first_byte", r.FirstByte},
+		{"paced", r.Paced},
 		{"total", r.Total},
 	} {
 		if t.d != 0 {

@@ -80,7 +80,7 @@ func (c *conversation) close() { c.conn.Close() }
 
 // cmdTalk holds a conversation:
 //
-//	talk NAME dial ADDR
+//	talk NAME dial ADDR [FROM]  (from that address of this machine)
 //	talk NAME send TEXT         (Go's escapes)
 //	talk NAME fill N            (N bytes of a pattern; their SHA-256 is $sent)
 //	talk NAME chunks N          (the same in chunks of many sizes, without the last one)
@@ -103,7 +103,11 @@ func cmdTalk(ts *testscript.TestScript, neg bool, args []string) {
 	}
 	w, name, verb, rest := worldOf(ts), args[0], args[1], append(args[2:], "", "", "")
 	if verb == "dial" {
-		conn, err := net.DialTimeout("tcp", rest[0], patience)
+		d := net.Dialer{Timeout: patience}
+		if from := net.ParseIP(rest[1]); from != nil {
+			d.LocalAddr = &net.TCPAddr{IP: from}
+		}
+		conn, err := d.Dial("tcp", rest[0])
 		ts.Check(err)
 		w.talks[name] = &conversation{conn: conn}
 		return
