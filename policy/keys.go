@@ -68,7 +68,6 @@ var (
 	aText   = value{form: text}
 	texts   = value{form: text | list}
 	aFlag   = value{form: boolean}
-	aCount  = value{form: number}
 	aPort   = value{form: number, syntax: portSyntax}
 	aNumber = value{form: number, syntax: countSyntax}
 	aSize   = value{form: text | number, syntax: sizeSyntax}
