@@ -10,7 +10,7 @@ import (
 )
 
 const (
-	hintURL  = "name the host here and the path under paths: in the rule"
+	hintURL  = "write {url: …} for the host and everything below the path, or name the host here and the path under paths: in the rule"
 	hintPort = "name the host here and the port under ports: in the rule"
 )
 

@@ -15,7 +15,7 @@ import (
 	"testing"
 )
 
-var update = flag.Bool("update", false, "write the generated part of docs/policy.md anew")
+var update = flag.Bool("update", false, "write anew what is generated: the keys in docs/policy.md, docs/policy-v1.json, testdata/examples/*.txt")
 
 const docs = "../docs/policy.md"
 
