@@ -42,6 +42,7 @@ func (c *compiler) rule(n *node) *Rule {
 	r.guard(r.within.named(r.to.named()), r.toExcept.prefixes())
 	r.summary = summarize(n)
 	r.print = fingerprint(n, prints...)
+	r.terms = c.terms(n)
 	return r
 }
 

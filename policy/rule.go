@@ -38,6 +38,7 @@ type Rule struct {
 	visibleOnly      bool
 	summary          string
 	print            string // hash of the rule and of everything it names, for Diff
+	terms            string // hash of what it does with what it decides, see terms
 
 	// what the address guard makes of it, see guard
 	named, closed []netip.Prefix

@@ -35,6 +35,7 @@ func policyCommand() *cobra.Command {
 		policyCheckCommand(),
 		policyConfirmCommand(),
 		policyEditCommand(),
+		policyDiffCommand(),
 		policyExplainCommand(),
 		policyFmtCommand(),
 		policyHistoryCommand(),

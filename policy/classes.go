@@ -1,0 +1,345 @@
+// Copyright 2026 The sallyport authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package policy
+
+import (
+	"fmt"
+	"net/netip"
+	"slices"
+	"time"
+)
+
+// A cut divides requests into classes that some rules can tell apart: for
+// each dimension of a query it has one value of each class, as far as the
+// bounds of the cut go. Whatever asks about all requests asks Decide about
+// these.
+type cut struct {
+	clients []Client
+	hosts   []Host
+	forms   []arrival
+	methods []string
+	paths   []string
+	moments []time.Time
+	timed   bool     // the rules depend on the time, see newGrid
+	unsure  []string // where there may be more classes
+}
+
+// An arrival is how a request arrives, as far as the port matters.
+type arrival struct {
+	kind   Kind
+	scheme string
+	port   uint16
+}
+
+// Bounds on a cut and on what is asked about it.
+const (
+	maxIdentities = 4096
+	maxPaths      = 4096
+	maxEntries    = 200_000 // of lists that candidates are made of
+	maxAsked      = 1_000_000
+)
+
+// newCut cuts requests for rules, at moments from at on.
+func newCut(rules []*Rule, at time.Time) *cut {
+	c := &cut{}
+	c.clients = c.cutClients(rules)
+	c.hosts = c.cutHosts(rules)
+	c.forms = cutForms(rules)
+	c.methods = cutMethods(rules)
+	c.paths = c.cutPaths(rules)
+	c.moments = cutMoments(rules, at)
+	return c
+}
+
+func (c *cut) doubt(format string, args ...any) {
+	if s := fmt.Sprintf(format, args...); !slices.Contains(c.unsure, s) {
+		c.unsure = append(c.unsure, s)
+	}
+}
+
+// cutForms has each kind of request at a port of each class.
+func cutForms(rules []*Rule) []arrival {
+	ends := []uint32{1, 80, 81, 443, 444} // http at port 80 means 443 to originate
+	for _, r := range rules {
+		for _, p := range slices.Concat(r.ports, r.relayPorts) {
+			ends = append(ends, uint32(p.first), uint32(p.last)+1)
+		}
+	}
+	slices.Sort(ends)
+	ends = slices.Compact(ends)
+	var ports []uint16
+	for i, first := range ends {
+		last := uint32(65535)
+		if i+1 < len(ends) {
+			last = ends[i+1] - 1
+		}
+		if first > last {
+			continue
+		}
+		port := first
+		for _, known := range []uint32{8443, 8080, 22} { // easier to read than 1
+			if first < known && known <= last {
+				port = known
+			}
+		}
+		ports = append(ports, uint16(port))
+	}
+	var all []arrival
+	for _, p := range ports {
+		all = append(all, arrival{Connect, "", p}, arrival{Plain, "http", p}, arrival{Inner, "https", p}, arrival{Plain, "https", p})
+	}
+	slices.SortStableFunc(all, func(a, b arrival) int { return a.unusual() - b.unusual() })
+	return all
+}
+
+// unusual orders arrivals for the reader of a sample.
+func (a arrival) unusual() int {
+	if a.scheme == "http" && a.port == 80 || a.scheme != "http" && a.port == 443 {
+		return 0
+	}
+	return 1
+}
+
+// cutMethods are the methods rules speak of, and another.
+func cutMethods(rules []*Rule) []string {
+	var methods []string
+	for _, r := range rules {
+		methods = append(methods, r.methods...)
+	}
+	slices.Sort(methods)
+	methods = slices.Compact(methods)
+	for _, other := range []string{"GET", "POST", "PUT", "DELETE", "HEAD", "PATCH", "OPTIONS", "TRACE"} {
+		if !slices.Contains(methods, other) {
+			return append([]string{other}, methods...)
+		}
+	}
+	other := "OTHER"
+	for slices.Contains(methods, other) {
+		other += "R"
+	}
+	return append(methods, other)
+}
+
+// cutMoments are moments from at on at which different schedules hold and
+// rules have expired. Schedules are weekly: one week shows all there is in
+// one time zone, and a year does where clocks change on different days.
+func cutMoments(rules []*Rule, at time.Time) (moments []time.Time) {
+	var schedules []*schedule
+	begins := []time.Time{at}
+	zones := make(map[string]bool)
+	for _, r := range rules {
+		if r.schedule != nil && r.schedule.zone != nil && !slices.Contains(schedules, r.schedule) {
+			schedules = append(schedules, r.schedule)
+			zones[r.schedule.zone.String()] = true
+		}
+		if !r.until.IsZero() && r.until.After(at) {
+			begins = append(begins, r.until)
+		}
+	}
+	slices.SortFunc(begins, time.Time.Compare)
+	begins = slices.CompactFunc(begins, time.Time.Equal)
+	days := 9
+	if len(zones) > 1 {
+		days = 370
+	}
+	seen := make(map[string]bool)
+	for i, begin := range begins {
+		end := begin.AddDate(0, 0, days)
+		if i+1 < len(begins) && begins[i+1].Before(end) {
+			end = begins[i+1]
+		}
+		for _, t := range switches(schedules, begin, end) {
+			key := fmt.Sprint(i)
+			for _, s := range schedules {
+				key += fmt.Sprint(" ", s.holds(t))
+			}
+			if !seen[key] {
+				seen[key] = true
+				moments = append(moments, t)
+			}
+		}
+	}
+	return moments
+}
+
+// switches are the moments of [begin, end) at which a schedule may begin or
+// cease to hold, with begin itself.
+func switches(schedules []*schedule, begin, end time.Time) []time.Time {
+	times := []time.Time{begin}
+	for _, s := range schedules {
+		minutes := []int{0}
+		for _, h := range s.hours {
+			minutes = append(minutes, h.from, h.to)
+		}
+		first := begin.In(s.zone)
+		for day := -1; ; day++ {
+			y, m, d := first.AddDate(0, 0, day).Date()
+			if time.Date(y, m, d, 0, 0, 0, 0, s.zone).After(end) {
+				break
+			}
+			for _, min := range minutes {
+				if t := time.Date(y, m, d, min/60, min%60, 0, 0, s.zone); !t.Before(begin) && t.Before(end) {
+					times = append(times, t)
+				}
+			}
+		}
+	}
+	slices.SortFunc(times, time.Time.Compare)
+	return times
+}
+
+// cutClients has an address of each class with each combination of what
+// rules ask a client to prove.
+func (c *cut) cutClients(rules []*Rule) []Client {
+	var (
+		nets     []netip.Prefix
+		who      = []Client{{}}
+		subtract bool
+	)
+	for _, r := range rules {
+		for _, s := range []*clientSet{&r.from, &r.fromExcept} {
+			for i := range s.alts {
+				nets = append(nets, s.alts[i].nets...)
+				who = append(who, s.alts[i].identities()...)
+			}
+		}
+		subtract = subtract || len(r.fromExcept.alts) > 0
+	}
+	who = c.combine(uniqueClients(who))
+	var clients []Client
+	for _, a := range cutAddrs(nets, netip.MustParseAddr("192.0.2.77"), netip.MustParseAddr("2001:db8::77")) {
+		for _, w := range who {
+			w.Addr = a
+			clients = append(clients, w)
+		}
+	}
+	return clients
+}
+
+// combine adds to who, who has nobody first, those who prove what two and
+// three of them do.
+func (c *cut) combine(who []Client) []Client {
+	all := who
+	for range 2 {
+		var more []Client
+		for _, a := range all {
+			for _, b := range who {
+				if both, ok := a.and(b); ok {
+					more = append(more, both)
+				}
+			}
+			if len(more) > 4*maxIdentities {
+				break
+			}
+		}
+		more = uniqueClients(slices.Concat(all, more))
+		if len(more) > maxIdentities {
+			c.doubt("clients were asked about with %s proven at once, not with more", map[bool]string{true: "one thing", false: "two things"}[len(all) == len(who)])
+			return all
+		}
+		if len(more) == len(all) {
+			break
+		}
+		all = more
+	}
+	return all
+}
+
+// identities are the least a client can prove to be in the alternative, in
+// each way there is.
+func (a *alternative) identities() []Client {
+	who := []Client{{}}
+	add := func(values []string, set func(*Client, string)) {
+		if values == nil {
+			return
+		}
+		var more []Client
+		for _, w := range who {
+			for _, v := range values {
+				w := w
+				set(&w, v)
+				more = append(more, w)
+			}
+		}
+		who = more
+	}
+	add(a.users, func(c *Client, v string) { c.User = v })
+	add(a.groups, func(c *Client, v string) { c.Groups = []string{v} })
+	add(a.certs, func(c *Client, v string) { c.Certs = []string{v} })
+	add(a.claims, func(c *Client, v string) { c.Claims = []string{v} })
+	return who
+}
+
+// and is a client that proves what a and b do; there is none when they are
+// different users. Addresses are left alone.
+func (c Client) and(b Client) (Client, bool) {
+	if c.User != "" && b.User != "" && c.User != b.User {
+		return Client{}, false
+	}
+	if c.User == "" {
+		c.User = b.User
+	}
+	c.Groups, c.Certs, c.Claims = union(c.Groups, b.Groups), union(c.Certs, b.Certs), union(c.Claims, b.Claims)
+	return c, true
+}
+
+func union(a, b []string) []string {
+	if len(b) == 0 {
+		return a
+	}
+	all := slices.Concat(a, b)
+	slices.Sort(all)
+	return slices.Compact(all)
+}
+
+func uniqueClients(clients []Client) []Client {
+	seen := make(map[string]bool)
+	return slices.DeleteFunc(slices.Clone(clients), func(c Client) bool {
+		key := fmt.Sprintf("%q", []any{c.User, c.Groups, c.Certs, c.Claims})
+		twice := seen[key]
+		seen[key] = true
+		return twice
+	})
+}
+
+// cutAddrs has an address of each class that nets can tell apart, those in
+// one of nets first. v4 and v6 are preferred where they are in a class.
+func cutAddrs(nets []netip.Prefix, v4, v6 netip.Addr) []netip.Addr {
+	begins := []netip.Addr{netip.IPv4Unspecified(), netip.IPv6Unspecified()}
+	for _, p := range nets {
+		begins = append(begins, p.Masked().Addr())
+		if next := lastAddr(p).Next(); next.IsValid() && next.Is4() == p.Addr().Is4() {
+			begins = append(begins, next)
+		}
+	}
+	slices.SortFunc(begins, netip.Addr.Compare)
+	begins = slices.Compact(begins)
+	for i, b := range begins {
+		for _, nice := range []netip.Addr{v4, v6} {
+			if nice.Is4() == b.Is4() && b.Less(nice) && (i+1 == len(begins) || nice.Less(begins[i+1])) {
+				begins[i] = nice
+			}
+		}
+	}
+	rank := func(a netip.Addr) int {
+		switch {
+		case containsAddr(nets, a):
+			return 0
+		case a == v4 || a == v6:
+			return 1
+		}
+		return 2
+	}
+	slices.SortStableFunc(begins, func(a, b netip.Addr) int { return rank(a) - rank(b) })
+	return begins
+}
+
+func lastAddr(p netip.Prefix) netip.Addr {
+	b := p.Masked().Addr().As16()
+	host := p.Addr().BitLen() - p.Bits()
+	for i := range host {
+		b[15-i/8] |= 1 << (i % 8)
+	}
+	return netip.AddrFrom16(b).Unmap()
+}
