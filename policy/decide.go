@@ -15,6 +15,12 @@ type walk struct {
 	q       Query
 	path    string // canonical, once a rule has looked at it
 	pathErr error
+
+	d      Decision
+	inside *Rule // the first intercept rule that must see the request
+	blind  *Rule // the first deny that must see the request
+	match  *Rule // the first rule that holds
+	reach  bool  // one of the rules that may decide inside permits the address asked for
 }
 
 // cleanPath is the canonical path, made when the first rule asks for it.
@@ -25,82 +31,103 @@ func (w *walk) cleanPath() (string, error) {
 	return w.path, w.pathErr
 }
 
-// walk goes through the rules in file order. Nothing is skipped because it
-// cannot serve the request or cannot see enough: it answers, or the request
-// is refused. visit, when not nil, is told what each rule considered said.
-func (p *Policy) walk(q Query, visit func(*Rule, verdict)) Decision {
+// begin is a walk for q; ready is false when q asks nothing that a rule could
+// answer.
+func (p *Policy) begin(q *Query) (w walk, ready bool) {
 	if p == nil {
-		return Decision{}
+		return walk{}, false
 	}
-	d := Decision{Generation: p.Generation, Reason: NoRule, kind: q.Kind}
-	if q.Host == (Host{}) || q.Port == 0 {
-		return d
+	w.q = *q
+	w.d = Decision{Generation: p.Generation, Reason: NoRule, kind: q.Kind}
+	return w, q.Host != (Host{}) && q.Port != 0
+}
+
+// walk goes through the rules in file order. visit, when not nil, is told what
+// each rule considered said.
+func (p *Policy) walk(q Query, visit func(*Rule, verdict)) Decision {
+	w, ready := p.begin(&q)
+	if !ready {
+		return w.d
 	}
-	w := walk{q: q}
-	var (
-		inside *Rule // the first intercept rule that must see the request
-		blind  *Rule // the first deny that must see the request
-		match  *Rule // the first rule that holds
-		reach  bool  // one of the rules that may decide inside permits the address asked for
-	)
 	for _, r := range p.Rules {
 		v := r.judge(&w)
 		if visit != nil {
 			visit(r, v)
 		}
-		if r.Audit { // evaluation goes on, whatever it says
-			w.pathErr = nil
-			if v == yes && d.Audited == nil {
-				d.Audited = r
-			}
-			continue
-		}
-		switch {
-		case w.pathErr != nil:
-			return d.deny(BadPath, r)
-		case v == no:
-			continue
-		case v == ask:
-			return d.deny(NeedIdentity, r)
-		case v == look && r.has(Intercept):
-			if inside == nil {
-				inside = r
-			}
-		case v == look && blind == nil:
-			blind = r
-		}
-		reach = reach || r.has(Intercept) && r.reaches(q.Host)
-		if v == yes {
-			match = r
+		if w.heard(r, v) {
 			break
 		}
 	}
-	d.Path = w.path
+	return w.decision()
+}
 
-	if inside != nil {
+// heard takes in what the next rule in order says; true ends the walk. Nothing
+// is skipped because it cannot serve the request or cannot see enough: it
+// answers, or the request is refused.
+func (w *walk) heard(r *Rule, v verdict) (end bool) {
+	if r.Audit { // evaluation goes on, whatever it says
+		w.pathErr = nil
+		if v == yes && w.d.Audited == nil {
+			w.d.Audited = r
+		}
+		return false
+	}
+	switch {
+	case w.pathErr != nil:
+		w.d = w.d.deny(BadPath, r)
+		return true
+	case v == no:
+		return false
+	case v == ask:
+		w.d = w.d.deny(NeedIdentity, r)
+		return true
+	case v == look && r.has(Intercept):
+		if w.inside == nil {
+			w.inside = r
+		}
+	case v == look && w.blind == nil:
+		w.blind = r
+	}
+	w.reach = w.reach || r.has(Intercept) && r.reaches(w.q.Host)
+	if v == yes {
+		w.match = r
+		return true
+	}
+	return false
+}
+
+// decision is what the rules heard come to.
+func (w *walk) decision() Decision {
+	d, q := w.d, &w.q
+	if d.Reason != NoRule { // refused on the way
+		return d
+	}
+	d.Path = w.path
+	if inside := w.inside; inside != nil {
 		// Every request inside is walked anew, from the first rule.
-		if !reach {
+		if !w.reach {
 			return d.deny(PrivateAddress, inside)
 		}
 		d.Mode, d.Reason, d.Rule, d.Port = Intercept, ToLookInside, inside, q.Port
 		return d
 	}
+	match := w.match
 	if match == nil {
 		return d
 	}
-	mode := match.serves(&w.q)
+	mode := match.serves(q)
 	switch {
 	case match.denies():
 		return d.deny(ByRule, match)
 	case mode == Deny:
 		return d.deny(WrongKind, match)
-	case mode == Tunnel && blind != nil:
+	case mode == Tunnel && w.blind != nil:
 		d.Hidden = match
-		return d.deny(Blind, blind)
+		return d.deny(Blind, w.blind)
 	case !match.reaches(q.Host):
 		return d.deny(PrivateAddress, match)
 	}
-	d.Mode, d.Reason, d.Rule, d.Port = mode, ByRule, match, match.dialPort(mode, &w.q)
+	d.Mode, d.Reason, d.Rule, d.Port = mode, ByRule, match, match.dialPort(mode, q)
 	return d
 }
 
