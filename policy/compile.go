@@ -18,6 +18,7 @@ type compiler struct {
 	*reporter
 	dir       string // where files are looked for
 	read      Reader // of every file but the policy's own
+	listCache string // where compiled lists are; "": nowhere
 	root      *node
 	parent    *compiler // of the file that includes this one; nil: none does
 	within    *within   // nil: no limits

@@ -7,7 +7,14 @@ package policy
 // none holds, the request is denied. It is pure and total; it never resolves a
 // name. A nil Policy denies everything.
 func (p *Policy) Decide(q Query) Decision {
-	return p.walk(q, nil)
+	if p == nil || !p.index.serves(p.Rules, &q) {
+		return p.walk(q, nil)
+	}
+	w, ready := p.begin(&q)
+	if !ready {
+		return w.d
+	}
+	return p.index.decide(&w)
 }
 
 // A walk is one query on its way through the rules.

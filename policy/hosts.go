@@ -17,7 +17,9 @@ type hostSet struct {
 	nets  []netip.Prefix      // address literals only
 	globs []glob
 	urls  map[Host][]urlPrefix
-	lists []*hostSet
+	// of a list file, whose addresses it finds as well
+	listed *nameList
+	lists  []*hostSet
 }
 
 // A glob is the labels of a host name, from left to right; a star in one
@@ -29,10 +31,10 @@ func (s *hostSet) has(h Host) bool {
 		return true
 	}
 	if h.IsAddr() {
-		if containsAddr(s.nets, h.Addr) {
+		if s.hasAddr(h) {
 			return true
 		}
-	} else if s.hasName(h.Name) {
+	} else if s.hasName(h.Name) || s.listed != nil && s.listed.has(h.Name) {
 		return true
 	}
 	for _, l := range s.lists {
@@ -41,6 +43,13 @@ func (s *hostSet) has(h Host) bool {
 		}
 	}
 	return false
+}
+
+func (s *hostSet) hasAddr(h Host) bool {
+	if l := s.listed; l != nil && l.index != nil && plainAddr(h.Addr) {
+		return l.index.on(h, l.number)
+	}
+	return containsAddr(s.nets, h.Addr)
 }
 
 func (s *hostSet) hasName(name string) bool {

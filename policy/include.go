@@ -93,7 +93,7 @@ func (c *compiler) include(n *node) *compiler {
 		shown = filepath.Join(c.dir, shown)
 	}
 	in := &compiler{
-		reporter: newReporter(shown, text), dir: filepath.Dir(shown), read: c.read,
+		reporter: newReporter(shown, text), dir: filepath.Dir(shown), read: c.read, listCache: c.listCache,
 		parent: c, within: w, name: at.text, path: path, src: src, lists: c.lists,
 	}
 	c.included = append(c.included, in)

@@ -27,6 +27,7 @@ type Policy struct {
 	Rules      []*Rule
 	Origins    []*Origin // by name; one written into a rule is named "rule/" and the rule
 
+	index     *index // of Rules; nil: each is asked
 	groups    []namedClients
 	lists     []*hostSet
 	tests     []testCase
@@ -88,8 +89,12 @@ func Parse(name string, src []byte, dir string) (*Policy, error) {
 }
 
 func load(name string, src []byte, dir string, read Reader) (*Policy, []TestResult, error) {
+	return Loader{Read: read}.load(name, src, dir)
+}
+
+func (l Loader) load(name string, src []byte, dir string) (*Policy, []TestResult, error) {
 	text := bytes.TrimPrefix(src, []byte("\ufeff")) // which some editors write
-	c := &compiler{reporter: newReporter(name, text), dir: dir, read: read}
+	c := &compiler{reporter: newReporter(name, text), dir: dir, read: l.Read, listCache: l.ListCache}
 	root := c.parseYAML(text)
 	if root == nil {
 		return nil, nil, c.failure()
@@ -99,6 +104,7 @@ func load(name string, src []byte, dir string, read Reader) (*Policy, []TestResu
 	if c.failed() {
 		return nil, nil, c.failure()
 	}
+	p.index = newIndex(p.Rules, c.listSets())
 	results := p.runTests()
 	if judgeTests(results); c.failed() {
 		return nil, results, c.failure()

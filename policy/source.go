@@ -47,15 +47,34 @@ func ReadFile(path string, limit int64) ([]byte, time.Time, error) {
 // absolute form of which read is asked for, and what it names, relative to its
 // directory. So a policy can be loaded as it was, or as it would be.
 func LoadWith(path string, read Reader) (*Policy, error) {
+	return Loader{Read: read}.Load(path)
+}
+
+// A Loader loads policies. The zero Loader does what Load does.
+type Loader struct {
+	Read Reader // nil: ReadFile
+
+	// ListCache is the directory where lists of more than 100,000 names are
+	// kept compiled, to be mapped into memory the next time. It is made when
+	// it is needed, and what has not been used for a month is removed from it.
+	// "": they are compiled each time.
+	ListCache string
+}
+
+// Load is LoadWith, with l's settings.
+func (l Loader) Load(path string) (*Policy, error) {
+	if l.Read == nil {
+		l.Read = ReadFile
+	}
 	full, err := filepath.Abs(path)
 	if err != nil {
 		return nil, unreadable(path, err)
 	}
-	src, _, err := read(full, maxFile)
+	src, _, err := l.Read(full, maxFile)
 	if err != nil {
 		return nil, unreadable(path, err)
 	}
-	p, _, err := load(path, src, filepath.Dir(path), read)
+	p, _, err := l.load(path, src, filepath.Dir(path))
 	if err != nil {
 		return nil, err
 	}
