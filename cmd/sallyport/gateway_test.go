@@ -303,6 +303,16 @@ func cmdRecords(ts *testscript.TestScript, neg bool, args []string) {
 	}
 }
 
+// cmdLogFile writes what a gateway has logged so far to a file: logfile [GATEWAY]
+// FILE. Put it behind ended, or a line that has come.
+func cmdLogFile(ts *testscript.TestScript, neg bool, args []string) {
+	g, args := worldOf(ts).gateway(ts, args)
+	if neg || len(args) != 1 {
+		ts.Fatalf("usage: logfile [gateway] file")
+	}
+	ts.Check(os.WriteFile(ts.MkAbs(args[0]), []byte(g.errs.String()), 0o600))
+}
+
 func lineHas(ts *testscript.TestScript, line string, pairs []string) bool {
 	var event map[string]any
 	if json.Unmarshal([]byte(line), &event) != nil || event["message"] != "request" {

@@ -68,7 +68,7 @@ const maxGone = 1000
 // so that counts outlast a restart, and two gateways with one state directory
 // add up.
 type hits struct {
-	path  string   // "" without a state directory
+	state string   // directory; "" for none
 	rules sync.Map // of *tally by name; "" stands for no rule
 
 	// Only the goroutine that keeps the file uses these.
@@ -80,13 +80,6 @@ type hits struct {
 type tally struct {
 	count, audited atomic.Uint64
 	last           atomic.Int64 // Unix nanoseconds
-}
-
-func newHits(state string) *hits {
-	if state == "" {
-		return &hits{}
-	}
-	return &hits{path: hitsPath(state)}
 }
 
 // Observe counts a transaction that was decided. It is called from many
@@ -155,13 +148,8 @@ func (h *hits) tell(err error, logger *zerolog.Logger) {
 	h.failing = err != nil
 }
 
-var errNoStateDirectory = errors.New("there is no state directory; give one with --state")
-
 // write adds to the file what has come since, and which rules p has.
 func (h *hits) write(p *policy.Policy, now time.Time) error {
-	if h.path == "" {
-		return errNoStateDirectory
-	}
 	type share struct {
 		name           string
 		count, audited uint64
@@ -246,49 +234,34 @@ func (f *hitsFile) have(p *policy.Policy, now time.Time) {
 	}
 }
 
-// change reads the file, changes it and writes it whole. One that cannot be read
-// is put aside.
+// change reads the file, changes it and writes it whole, while nobody else does.
+// One that cannot be read is put aside.
 func (h *hits) change(by func(*hitsFile)) error {
-	if err := os.MkdirAll(filepath.Dir(h.path), 0o700); err != nil {
+	a, err := openArchive(h.state)
+	if err != nil {
 		return err
 	}
-	f, err := readHitsFile(h.path)
-	var damaged *fs.PathError
-	switch {
-	case err == nil || errors.Is(err, fs.ErrNotExist):
-	case errors.As(err, &damaged):
-		return err
-	default:
-		aside := fmt.Sprintf("%s.damaged-%d", h.path, time.Now().Unix())
-		if err := os.Rename(h.path, aside); err != nil {
+	path := hitsPath(h.state)
+	return a.locked(func() error {
+		f, err := readHitsFile(path)
+		var unreadable *fs.PathError
+		switch {
+		case err == nil || errors.Is(err, fs.ErrNotExist):
+		case errors.As(err, &unreadable):
+			return err
+		default:
+			if err := os.Rename(path, fmt.Sprintf("%s.damaged-%d", path, time.Now().Unix())); err != nil {
+				return err
+			}
+		}
+		if f.Rules == nil {
+			f.Rules = make(map[string]ruleHits)
+		}
+		by(&f)
+		b, err := json.Marshal(f)
+		if err != nil {
 			return err
 		}
-	}
-	if f.Rules == nil {
-		f.Rules = make(map[string]ruleHits)
-	}
-	by(&f)
-	b, err := json.Marshal(f)
-	if err != nil {
-		return err
-	}
-	return writeWhole(h.path, append(b, '\n'))
-}
-
-// writeWhole gives the file at path the content b, so that a reader finds the
-// old content or the new.
-func writeWhole(path string, b []byte) error {
-	temp := path + ".new" // of an interrupted writing, perhaps: it is overwritten
-	f, err := os.OpenFile(temp, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
-	if err != nil {
-		return err
-	}
-	defer f.Close()
-	if _, err := f.Write(b); err != nil {
-		return err
-	}
-	if err := f.Sync(); err != nil {
-		return err
-	}
-	return os.Rename(temp, path)
+		return replaceFile(path, append(b, '\n'), a.own)
+	})
 }

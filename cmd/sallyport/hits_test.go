@@ -52,7 +52,7 @@ func TestHitsAddUp(t *testing.T) {
 	}
 	start := time.Date(2026, time.January, 5, 12, 0, 0, 0, time.UTC)
 	p := rulesNamed(t, "shadow+", "web", "rest")
-	first, second := newHits(state), newHits(state) // two gateways with one state directory
+	first, second := &hits{state: state}, &hits{state: state} // two gateways with one state directory
 	write := func(h *hits, p *policy.Policy, after time.Duration) {
 		t.Helper()
 		if err := h.write(p, start.Add(after)); err != nil {
@@ -99,14 +99,14 @@ func TestHitsAddUp(t *testing.T) {
 	if err != nil || rules["web"].Count != 40 || !rules["web"].Gone.Equal(start.Add(4*time.Hour)) || !rules["rest"].Gone.IsZero() || !rules["new"].First.Equal(start.Add(4*time.Hour)) {
 		t.Errorf("%v: %+v", err, rules)
 	}
-	write(newHits(state), p, 5*time.Hour)
+	write(&hits{state: state}, p, 5*time.Hour)
 	if rules, err = readHits(state); err != nil || !rules["web"].Gone.IsZero() || !rules["web"].First.Equal(start.Add(time.Hour)) || rules["new"].Gone.IsZero() {
 		t.Errorf("%v: %+v", err, rules)
 	}
 }
 
 func TestHitsOfRulesThatAreGoneAreBounded(t *testing.T) {
-	h := newHits(t.TempDir())
+	h := &hits{state: t.TempDir()}
 	now := time.Now()
 	var names []string
 	for i := range maxGone + 50 {
@@ -117,7 +117,7 @@ func TestHitsOfRulesThatAreGoneAreBounded(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	rules, err := readHitsFile(h.path)
+	rules, err := readHitsFile(hitsPath(h.state))
 	if err != nil || len(rules.Rules) != maxGone+1 || rules.Rules["web"].First.IsZero() || rules.Rules["old-70"].First.IsZero() {
 		t.Errorf("%v: %d rules remembered", err, len(rules.Rules))
 	}
@@ -132,7 +132,7 @@ func TestHitsThatCannotBeKept(t *testing.T) {
 	p := rulesNamed(t, "web")
 	var out bytes.Buffer
 	logger := zerolog.New(&out)
-	h := newHits(state)
+	h := &hits{state: state}
 	for range 3 {
 		h.Observe(decidedBy(p, 0, time.Now()))
 		h.tell(h.write(p, time.Now()), &logger)
@@ -150,7 +150,7 @@ func TestHitsThatCannotBeKept(t *testing.T) {
 		t.Errorf("%v: %+v", err, rules)
 	}
 	out.Reset()
-	newHits("").keep(func() *policy.Policy { return p }, &logger)()
+	(&hits{}).keep(func() *policy.Policy { return p }, &logger)()
 	if got := out.String(); strings.Count(got, "\n") != 1 || !strings.Contains(got, "there is no state directory; give one with --state") {
 		t.Errorf("told: %s", got)
 	}
@@ -159,11 +159,11 @@ func TestHitsThatCannotBeKept(t *testing.T) {
 // A damaged file is put aside, not lost and not in the way.
 func TestHitsFileDamaged(t *testing.T) {
 	state := t.TempDir()
-	h := newHits(state)
-	if err := os.MkdirAll(filepath.Dir(h.path), 0o700); err != nil {
+	h := &hits{state: state}
+	if err := os.MkdirAll(filepath.Dir(hitsPath(state)), 0o700); err != nil {
 		t.Fatal(err)
 	}
-	if err := os.WriteFile(h.path, []byte(`{"rules":{"web":`), 0o600); err != nil {
+	if err := os.WriteFile(hitsPath(state), []byte(`{"rules":{"web":`), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := readHits(state); err == nil || !strings.Contains(err.Error(), "is damaged") {
@@ -175,7 +175,7 @@ func TestHitsFileDamaged(t *testing.T) {
 	if rules, err := readHits(state); err != nil || len(rules) != 1 {
 		t.Errorf("%v: %+v", err, rules)
 	}
-	if kept, _ := filepath.Glob(h.path + ".damaged-*"); len(kept) != 1 {
+	if kept, _ := filepath.Glob(hitsPath(state) + ".damaged-*"); len(kept) != 1 {
 		t.Errorf("put aside: %q", kept)
 	}
 }

@@ -32,7 +32,8 @@ type recorded struct {
 
 	Done       policy.Mode // what was done: Mode, or Deny
 	Error      string      // why it was not what was decided; for people
-	OriginAuth string      // who authenticated to the origin, as the contract has it
+	OriginAuth string      // who authenticates to the origin, as the contract has it
+	ClientCert string      // the certificate that the origin asked the gateway for and was shown
 }
 
 var (
@@ -46,28 +47,31 @@ var (
 // no decision in it; any other, that it is no such line.
 func readRecord(line []byte) (recorded, error) {
 	var l struct {
-		Message  string
-		ID       string
-		Start    time.Time
-		Client   netip.AddrPort
-		IP       netip.Addr
-		User     string
-		Groups   []string
-		Cert     []string
-		Claims   []string
-		Inexact  bool
-		Kind     string
-		MayAsk   bool `json:"may_ask"`
-		Method   string
-		URL      string
-		Rule     string
-		Mode     policy.Mode
-		Decision *policy.Mode
-		Reason   policy.Reason
-		Audited  string
-		Revision string
-		Error    string
-		Contract policy.Contract
+		Message   string
+		ID        string
+		Start     time.Time
+		Client    netip.AddrPort
+		IP        netip.Addr
+		User      string
+		Groups    []string
+		Cert      []string
+		Claims    []string
+		Inexact   bool
+		Kind      string
+		MayAsk    bool `json:"may_ask"`
+		Method    string
+		URL       string
+		Rule      string
+		Mode      policy.Mode
+		Decision  *policy.Mode
+		Reason    policy.Reason
+		Audited   string
+		Revision  string
+		Error     string
+		Contract  policy.Contract
+		OriginLeg struct {
+			ClientCert string `json:"client_cert"`
+		} `json:"origin_leg"`
 	}
 	if err := json.Unmarshal(line, &l); err != nil {
 		// A line of the program's own has other things under the same names.
@@ -88,10 +92,12 @@ func readRecord(line []byte) (recorded, error) {
 		return recorded{}, errInexact
 	case l.Decision == nil || l.Start.IsZero() || !l.Client.IsValid():
 		return recorded{}, errors.New(`"decision", "start" or "client" is missing`)
+	case *l.Decision != policy.Deny && l.Rule == "":
+		return recorded{}, errors.New("no rule allowed it")
 	}
 	r := recorded{
 		ID: l.ID, Mode: *l.Decision, Reason: l.Reason, Rule: l.Rule, Audited: l.Audited, Revision: l.Revision,
-		Done: l.Mode, Error: l.Error, OriginAuth: l.Contract.OriginAuth,
+		Done: l.Mode, Error: l.Error, OriginAuth: l.Contract.OriginAuth, ClientCert: l.OriginLeg.ClientCert,
 	}
 	q := &r.Query
 	q.Client = policy.Client{Addr: l.Client.Addr(), User: l.User, Groups: l.Groups, Certs: l.Cert, Claims: l.Claims}
@@ -115,7 +121,7 @@ func readAsked(q *policy.Query, url string) error {
 	if q.Kind != policy.Connect {
 		scheme, rest, ok := strings.Cut(url, "://")
 		if !ok || scheme != "http" && scheme != "https" {
-			return fmt.Errorf("the url %q is neither http nor https", clipped(url))
+			return fmt.Errorf("the url %q is neither http nor https", clipped(url, 80))
 		}
 		q.Scheme, q.Port = scheme, 80
 		if scheme == "https" {
@@ -133,31 +139,36 @@ func readAsked(q *policy.Query, url string) error {
 	if i := strings.LastIndexByte(authority, ':'); i >= 0 && !strings.HasSuffix(authority, "]") {
 		port, err := strconv.ParseUint(authority[i+1:], 10, 16)
 		if err != nil || port == 0 {
-			return fmt.Errorf("the url %q has no port", clipped(url))
+			return fmt.Errorf("the url %q has no port", clipped(url, 80))
 		}
 		name, q.Port = authority[:i], uint16(port)
 	}
 	var err error
 	if q.Host, err = policy.ParseHost(name); err == nil && q.Port == 0 {
-		err = fmt.Errorf("the url %q has no port", clipped(url))
+		err = fmt.Errorf("the url %q has no port", clipped(url, 80))
 	}
 	return err
 }
 
-func clipped(s string) string {
-	if len(s) > 80 {
-		return strings.ToValidUTF8(s[:80], "") + "…"
+// clipped is the beginning of s, at most n bytes.
+func clipped(s string, n int) string {
+	if len(s) > n {
+		return strings.ToValidUTF8(s[:n], "") + "…"
 	}
 	return s
 }
 
 // same reports whether d is what was recorded.
 func (r recorded) same(d policy.Decision) bool {
-	audited := ""
-	if d.Audited != nil {
-		audited = d.Audited.Name
-	}
-	return d.Mode == r.Mode && d.Reason == r.Reason && d.RuleName() == r.Rule && audited == r.Audited
+	return d.Mode == r.Mode && d.Reason == r.Reason && d.RuleName() == r.Rule && auditedName(d) == r.Audited
+}
+
+// auditedName is the rule that would have decided, were it not for audit: true.
+func auditedName(d policy.Decision) string { return policy.Decision{Rule: d.Audited}.RuleName() }
+
+// outcome is the answer that was recorded.
+func (r recorded) outcome() policy.Outcome {
+	return policy.Outcome{Mode: r.Mode, Reason: r.Reason, Rule: r.Rule}
 }
 
 // of reports whether p is the policy that decided.

@@ -68,6 +68,7 @@ func runScripts(t *testing.T, params testscript.Params, vars ...string) {
 			"talk":    cmdTalk,
 			"json":    cmdJSON,
 			"records": cmdRecords,
+			"logfile": cmdLogFile,
 			"refused": cmdRefused,
 			"cert":    cmdCert,
 			"many":    cmdMany,

@@ -35,7 +35,7 @@ func policyCommand() *cobra.Command {
 		policyCheckCommand(),
 		policyConfirmCommand(),
 		policyEditCommand(),
-		policyDiffCommand(),
+		withReplay(policyDiffCommand()),
 		policyExplainCommand(),
 		policyFmtCommand(),
 		policyHistoryCommand(),
@@ -44,6 +44,7 @@ func policyCommand() *cobra.Command {
 		policySchemaCommand(),
 		policyStarterCommand(),
 		policyTestCommand(),
+		policyWhyCommand(),
 	)
 	return cmd
 }

@@ -84,7 +84,7 @@ func run(o runOptions) error {
 	if err != nil {
 		return err
 	}
-	hits := newHits(o.state)
+	hits := &hits{state: o.state}
 	server := &gateway.Server{
 		Generation: active.Generation,
 		Dialer:     tunnel.Dialer{Names: &tunnel.Names{Resolver: resolver}},
