@@ -36,12 +36,10 @@ const keptRevisions = 50
 // it takes to write a few files.
 const lockPatience = 10 * time.Second
 
-var errNoState = errors.New("there is no state directory; give one with --state")
-
 // openArchive makes the archive in the state directory when there is none.
 func openArchive(state string) (*archive, error) {
 	if state == "" {
-		return nil, errNoState
+		return nil, errors.New("there is no state directory; give one with --state")
 	}
 	full, err := filepath.Abs(state)
 	if err != nil {

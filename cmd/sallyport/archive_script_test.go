@@ -8,6 +8,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"strings"
 	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
@@ -59,4 +60,62 @@ func cmdRevision(ts *testscript.TestScript, neg bool, args []string) {
 	p, err := policy.Load(ts.MkAbs(args[1]))
 	ts.Check(err)
 	ts.Setenv(args[0], p.Revision[:8])
+}
+
+// cmdLeft holds a directory to having no file of sallyport's own in it but
+// those that match, and sets $LEFT to the last of them: left DIR [PATTERN...].
+func cmdLeft(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) == 0 {
+		ts.Fatalf("usage: left dir [pattern...]")
+	}
+	entries, err := os.ReadDir(ts.MkAbs(args[0]))
+	ts.Check(err)
+	found := 0
+	for _, e := range entries {
+		if !strings.HasPrefix(e.Name(), ownFiles) {
+			continue
+		}
+		known := false
+		for _, pattern := range args[1:] {
+			ok, err := filepath.Match(pattern, e.Name())
+			ts.Check(err)
+			known = known || ok
+		}
+		if !known {
+			ts.Fatalf("%s was left", e.Name())
+		}
+		ts.Setenv("LEFT", filepath.Join(args[0], e.Name()))
+		found++
+	}
+	if found != len(args)-1 {
+		ts.Fatalf("%d files were left", found)
+	}
+}
+
+// cmdUntilSame waits until a policy file says the same as another file, and
+// nobody is about to change it: untilsame POLICY FILE.
+func cmdUntilSame(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 2 {
+		ts.Fatalf("usage: untilsame policy file")
+	}
+	changing := func() bool { return len(beside(ts.MkAbs(args[0]), ownFiles+"lock-")) > 0 }
+	for end := time.Now().Add(patience); ts.ReadFile(args[0]) != ts.ReadFile(args[1]) || changing(); time.Sleep(5 * time.Millisecond) {
+		if time.Now().After(end) {
+			ts.Fatalf("%s says\n%s", args[0], ts.ReadFile(args[0]))
+		}
+	}
+}
+
+// cmdTimeIsOver has the time end in which something was to be confirmed: timeisover.
+func cmdTimeIsOver(ts *testscript.TestScript, neg bool, args []string) {
+	a, err := openArchive(ts.MkAbs("state"))
+	ts.Check(err)
+	ts.Check(a.locked(func() error {
+		w, err := a.waiting()
+		if err != nil || w == nil {
+			ts.Fatalf("nothing waits: %v", err)
+		}
+		w.Deadline = time.Now()
+		return a.write(pendingName, w)
+	}))
 }

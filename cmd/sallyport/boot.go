@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"time"
 
 	"github.com/rs/zerolog"
 
@@ -83,10 +84,7 @@ func (a *active) lastGood(number uint64, logger *zerolog.Logger) *loaded {
 	if a.archive == nil || a.path == "" {
 		return nil
 	}
-	unconfirmed := ""
-	if w, err := a.archive.waiting(); err == nil && w != nil && w.Policy == a.full && w.over() {
-		unconfirmed = w.Applied
-	}
+	unconfirmed, _ := a.unconfirmed()
 	revisions, bad := a.archive.of(a.full, func(r *revision) uint64 { return r.InForce })
 	if bad != nil {
 		logger.Error().Str("error", bad.Error()).Msg("a revision that was kept cannot be used")
@@ -150,16 +148,28 @@ func (a *active) expire(logger *zerolog.Logger) {
 	}
 }
 
+// unconfirmed is the SHA-256 of what the policy file must not say any more,
+// because it had to be confirmed and was not; "" when it may say anything.
+func (a *active) unconfirmed() (sum string, w *confirmation) {
+	if a.archive == nil {
+		return "", nil
+	}
+	w, err := a.archive.waiting()
+	if err != nil || w == nil || w.Policy != a.full || !w.over() {
+		return "", nil
+	}
+	return w.Applied, w
+}
+
+var errUnconfirmed = errors.New("which had to be confirmed and was not")
+
 // confirmed refuses what had to be confirmed and was not in time. The policy
 // file can say so still, where the gateway must not write it.
 func (a *active) confirmed(r *reading) error {
-	if a.archive == nil {
+	sum, w := a.unconfirmed()
+	if sum == "" || r.sum(a.full) != sum {
 		return nil
 	}
-	w, err := a.archive.waiting()
-	if err != nil || w == nil || w.Policy != a.full || !w.over() || r.sum(a.full) != w.Applied {
-		return nil
-	}
-	return fmt.Errorf("%s is revision %.8s, which had to be confirmed by %s and was not; sallyport policy rollback puts the one before back",
-		a.path, w.Revision, w.Deadline.Format("2006-01-02 15:04:05"))
+	return fmt.Errorf("%s is revision %.8s, %w by %s; sallyport policy rollback puts the one before back",
+		a.path, w.Revision, errUnconfirmed, w.Deadline.Local().Format(time.DateTime))
 }

@@ -18,7 +18,10 @@ import (
 
 func TestMain(m *testing.M) {
 	testscript.Main(m, map[string]func(){
-		"sallyport": func() { os.Exit(realMain()) },
+		"sallyport": func() {
+			dieAt(os.Getenv("TEST_DIE_AT"))
+			os.Exit(realMain())
+		},
 	})
 }
 
@@ -82,6 +85,9 @@ func runScripts(t *testing.T, params testscript.Params, vars ...string) {
 			"same":       cmdSame,
 			"waitfor":    cmdWaitFor,
 			"damage":     cmdDamage,
+			"left":       cmdLeft,
+			"untilsame":  cmdUntilSame,
+			"timeisover": cmdTimeIsOver,
 			"revision":   cmdRevision,
 		},
 		Condition: func(cond string) (bool, error) {
@@ -143,6 +149,7 @@ func (w *world) setUp(env *testscript.Env) error {
 		{"https_proxy", ""},
 		{"SSL_CERT_DIR", "/dev/null"},
 		{"LONG", strings.Repeat("y", 70<<10)},
+		{"LONGNAME", strings.Repeat("n", 250)},
 		{"PADDED", strings.Repeat(`1;`+strings.Repeat("p", 1000)+`\r\n.\r\n`, 50)},
 	} {
 		env.Setenv(kv[0], kv[1])

@@ -145,7 +145,7 @@ func (p *proposal) save(name string) error {
 
 // givenUp leaves the copy where it is.
 func (p *proposal) givenUp(name string, code int, err error) error {
-	return &exitError{code, fmt.Errorf("%w; %s is as it was, and what was edited is kept in %s", err, p.file.path, name)}
+	return &exitError{code, fmt.Errorf("%w; what was edited is kept in %s", err, name)}
 }
 
 // tellLeft tells of copies that were not put in place, and removes those that

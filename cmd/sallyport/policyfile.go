@@ -218,7 +218,7 @@ func (f *policyFile) unchanged() error {
 		return err
 	}
 	if !bytes.Equal(now, f.base) || (now == nil) != (f.base == nil) {
-		return fmt.Errorf("%s: %w", f.path, errBaseChanged)
+		return errBaseChanged
 	}
 	return nil
 }

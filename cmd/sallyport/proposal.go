@@ -165,7 +165,7 @@ func (p *proposal) show() {
 func (p *proposal) place() error {
 	err := p.file.place(p.archive, p.change)
 	if err != nil {
-		return fmt.Errorf("%s was not changed: %w", p.file.path, err)
+		return fmt.Errorf("%s was not written: %w", p.file.path, err)
 	}
 	was := "what there was"
 	if p.before != nil {

@@ -80,7 +80,6 @@ func (r *reloader) run(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		case <-deadline.C:
-			r.active.expire(r.logger)
 			r.build(ctx, "not confirmed")
 		case <-r.wake:
 			if why := r.asked(); why != "" {
@@ -109,14 +108,18 @@ func (r *reloader) build(ctx context.Context, why string) {
 	before := r.active.now.Load()
 	old := before.gen.Policy
 	after, read, err := r.load(ctx, old.Generation+1)
+	if errors.Is(err, errUnconfirmed) && r.told != err.Error() {
+		r.active.expire(r.logger)
+		after, read, err = r.load(ctx, old.Generation+1)
+	}
 	if ctx.Err() != nil {
 		return
 	}
 	if err != nil {
-		if why == "not confirmed" {
+		if errors.Is(err, errUnconfirmed) && before.stale == nil { // and it cannot be written over
 			if last := r.active.lastGood(old.Generation+1, r.logger); last != nil {
 				last.stale = err
-				r.publish(before, last, why)
+				r.publish(before, last, "not confirmed")
 			}
 		}
 		r.refused(before, read, why, err)

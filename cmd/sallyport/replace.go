@@ -51,7 +51,7 @@ func replaceFile(path string, src []byte, s stamp) error {
 	if err := os.Rename(temp, path); err != nil {
 		return errors.Join(fmt.Errorf("replacing %s: %w", path, err), os.Remove(temp))
 	}
-	step("renamed")
+	step("renamed " + filepath.Base(path))
 	if err := syncDir(dir); err != nil {
 		return fmt.Errorf("replacing %s: %w", path, err)
 	}
