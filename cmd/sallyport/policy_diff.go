@@ -5,7 +5,6 @@ package main
 
 import (
 	"errors"
-	"time"
 
 	"github.com/spf13/cobra"
 
@@ -13,7 +12,10 @@ import (
 )
 
 func policyDiffCommand() *cobra.Command {
-	var asJSON bool
+	var (
+		at     string
+		asJSON bool
+	)
 	cmd := &cobra.Command{
 		Use:   "diff OLD NEW",
 		Short: "Show which requests two policies decide differently, by what it means for them",
@@ -21,11 +23,15 @@ func policyDiffCommand() *cobra.Command {
   sallyport policy diff policy.yaml policy-new.yaml --json`,
 		Args: cobra.ExactArgs(2),
 		RunE: func(cmd *cobra.Command, args []string) error {
+			moment, err := moment(at)
+			if err != nil {
+				return &exitError{exitUsage, err}
+			}
 			before, after, err := loadBoth(args[0], args[1])
 			if err != nil {
 				return refused(cmd.ErrOrStderr(), err)
 			}
-			c := policy.Compare(before, after, time.Now())
+			c := policy.Compare(before, after, moment)
 			if asJSON {
 				err = printJSON(cmd.OutOrStdout(), c)
 			} else {
@@ -37,6 +43,7 @@ func policyDiffCommand() *cobra.Command {
 			return err
 		},
 	}
+	cmd.Flags().StringVar(&at, "at", "", "the time from which schedules are compared, as `2026-11-24T22:00:00+01:00`; default now")
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print the differences as JSON")
 	return cmd
 }

@@ -66,11 +66,8 @@ func question(request, as []string, at string, plain bool) (policy.Query, error)
 		}
 		q.Kind = policy.Plain
 	}
-	q.At = time.Now()
-	if at != "" {
-		if q.At, err = time.Parse(time.RFC3339, at); err != nil {
-			return q, fmt.Errorf("--at %q is no time: write it as 2026-11-24T22:00:00+01:00", at)
-		}
+	if q.At, err = moment(at); err != nil {
+		return q, err
 	}
 	q.Client = policy.Client{Addr: netip.AddrFrom4([4]byte{127, 0, 0, 1})}
 	for _, list := range as {
@@ -81,6 +78,18 @@ func question(request, as []string, at string, plain bool) (policy.Query, error)
 		}
 	}
 	return q, nil
+}
+
+// moment is the time that --at says, now when it says none.
+func moment(at string) (time.Time, error) {
+	if at == "" {
+		return time.Now(), nil
+	}
+	t, err := time.Parse(time.RFC3339, at)
+	if err != nil {
+		return t, fmt.Errorf("--at %q is no time: write it as 2026-11-24T22:00:00+01:00", at)
+	}
+	return t, nil
 }
 
 // prove adds one item of --as to what is proven about the client.
