@@ -35,16 +35,17 @@ func policyCommand() *cobra.Command {
 		policyCheckCommand(),
 		policyConfirmCommand(),
 		policyEditCommand(),
-		withReplay(policyDiffCommand()),
 		policyExplainCommand(),
 		policyFmtCommand(),
 		policyHistoryCommand(),
 		policyHitsCommand(),
+		policyListsCommand(),
 		policyRollbackCommand(),
 		policySchemaCommand(),
 		policyStarterCommand(),
 		policyTestCommand(),
 		policyWhyCommand(),
+		withReplay(policyDiffCommand()),
 	)
 	return cmd
 }

@@ -70,12 +70,12 @@ func (f formatting) file(cmd *cobra.Command, file string) (differs bool, err err
 			return false, &exitError{exitUsage, errors.New("standard input cannot be written to: leave out --write, or name the file")}
 		}
 		file = "standard input"
-		src, err = io.ReadAll(io.LimitReader(cmd.InOrStdin(), maxEdited+1))
+		src, err = io.ReadAll(io.LimitReader(cmd.InOrStdin(), maxPolicy+1))
 	} else {
-		src, err = readEdited(file)
+		src, _, err = policy.ReadFile(file, maxPolicy)
 	}
 	if err != nil {
-		return false, err
+		return false, fmt.Errorf("formatting %s: %w", file, err)
 	}
 	out, err := policy.Format(file, src)
 	if err != nil {

@@ -25,6 +25,7 @@ type policyFile struct {
 	real  string // where the links in path lead
 	base  []byte // what it said when it was opened; nil: there was no such file
 	stamp stamp
+	limit int64 // bytes it may have
 	lock  *os.File
 }
 
@@ -36,8 +37,11 @@ var errBaseChanged = errors.New("it was changed by somebody else meanwhile")
 
 // openPolicyFile opens the policy file at path, which need not exist when its
 // directory does.
-func openPolicyFile(path string) (*policyFile, error) {
-	f := &policyFile{path: path, real: path, stamp: stamp{0o644, -1, -1}}
+func openPolicyFile(path string) (*policyFile, error) { return openFile(path, maxPolicy) }
+
+// openFile is openPolicyFile for any file of a policy.
+func openFile(path string, limit int64) (*policyFile, error) {
+	f := &policyFile{path: path, real: path, stamp: stamp{0o644, -1, -1}, limit: limit}
 	real, err := filepath.EvalSymlinks(path)
 	switch {
 	case err == nil:
@@ -73,7 +77,7 @@ func (f *policyFile) now() ([]byte, stamp, error) {
 	if err != nil {
 		return nil, f.stamp, err
 	}
-	src, _, err := policy.ReadFile(f.real, maxPolicy)
+	src, _, err := policy.ReadFile(f.real, f.limit)
 	if err != nil {
 		return nil, f.stamp, fmt.Errorf("reading %s: %w", f.real, err)
 	}

@@ -6,90 +6,36 @@ package main
 import (
 	"bytes"
 	"fmt"
-	"io"
-	"os"
 	"path/filepath"
 )
 
-// maxEdited bounds the files that commands change; policies and lists are
-// smaller.
+// maxEdited bounds the files that commands change in place; a list of a million
+// names is about 18 MB.
 const maxEdited = 256 << 20
 
-// readEdited reads a file that is to be changed, or shown as it would be.
-func readEdited(path string) ([]byte, error) {
-	f, err := os.Open(path)
-	if err != nil {
-		return nil, err
-	}
-	defer f.Close()
-	src, err := io.ReadAll(io.LimitReader(f, maxEdited+1))
-	if err == nil && len(src) > maxEdited {
-		err = fmt.Errorf("%s is larger than %d MiB", path, maxEdited>>20)
-	}
-	return src, err
-}
-
 // rewriteFile gives the file at path, or the one a link there leads to, the
-// content after. Whoever reads it meanwhile, and whatever happens, finds the
-// content before or after, whole. A file that does not say before any more is
-// left alone.
+// content after. A file that does not say before any more is left alone, and
+// nobody else changes it meanwhile.
 func rewriteFile(path string, before, after []byte) error {
-	real, err := filepath.EvalSymlinks(path)
+	full, err := filepath.Abs(path)
 	if err != nil {
 		return err
 	}
-	info, err := os.Stat(real)
-	if err != nil {
-		return err
-	}
-	if !info.Mode().IsRegular() {
-		return fmt.Errorf("writing %s: it is not a regular file", path)
-	}
-	temp, err := os.CreateTemp(filepath.Dir(real), "."+filepath.Base(real)+".*")
+	f, err := openFile(full, maxEdited)
 	if err != nil {
 		return fmt.Errorf("writing %s: %w", path, err)
 	}
-	defer os.Remove(temp.Name()) // in vain once it is renamed
-	defer temp.Close()
-	_, err = temp.Write(after)
-	if err == nil {
-		err = likeFile(temp, info)
-	}
-	if err == nil {
-		err = temp.Sync()
-	}
-	if err != nil {
-		return fmt.Errorf("writing %s: %w", path, err)
-	}
-	now, err := os.ReadFile(real)
-	if err != nil {
-		return err
-	}
-	if !bytes.Equal(now, before) {
-		return fmt.Errorf("writing %s: it was changed by somebody else meanwhile; run the command again", path)
-	}
-	if err := os.Rename(temp.Name(), real); err != nil {
-		return fmt.Errorf("writing %s: %w", path, err)
-	}
-	dir, err := os.Open(filepath.Dir(real))
-	if err != nil {
-		return err
-	}
-	defer dir.Close()
-	return dir.Sync()
+	defer f.close()
+	return f.rewrite(path, before, after)
 }
 
-// likeFile gives f the owner and mode of another file.
-func likeFile(f *os.File, other os.FileInfo) error {
-	info, err := f.Stat()
-	if err != nil {
+// rewrite is rewriteFile of a file that is open; shown is its name for people.
+func (f *policyFile) rewrite(shown string, before, after []byte) error {
+	if !bytes.Equal(f.base, before) {
+		return fmt.Errorf("writing %s: %w; run the command again", shown, errBaseChanged)
+	}
+	if err := f.unchanged(); err != nil {
 		return err
 	}
-	uid, gid := ownerOf(other)
-	if u, g := ownerOf(info); u != uid || g != gid {
-		if err := f.Chown(uid, gid); err != nil {
-			return fmt.Errorf("its owner cannot be kept; run the command as that user: %w", err)
-		}
-	}
-	return f.Chmod(other.Mode())
+	return replaceFile(f.real, after, f.stamp)
 }
