@@ -14,7 +14,7 @@ import (
 // Limits bound how much goes by a rule. A field that is zero bounds nothing.
 // They are immutable once loaded.
 type Limits struct {
-	Name         string // as they are defined, or rule/NAME where they stand in a rule
+	Name         string // as they are defined, FILE:NAME in an included file, rule/NAME where they stand in a rule
 	Rate         Rate   // of requests and CONNECTs
 	Burst        int    // how many of them may come at once; with a Rate at least 1
 	Concurrent   int    // requests in progress, open tunnels and WebSockets
@@ -79,6 +79,9 @@ const maxCount = 1_000_000
 
 func (c *compiler) buildLimits(d *definition[Limits], name string) {
 	d.print = fingerprint(d.node)
+	if c.parent != nil { // another file may have some of that name, which are counted apart
+		name = c.name + ":" + name
+	}
 	d.made = c.limit(d.node, name)
 }
 

@@ -4,6 +4,9 @@
 package policy
 
 import (
+	"maps"
+	"os"
+	"path/filepath"
 	"testing"
 	"time"
 )
@@ -82,5 +85,39 @@ func TestLimitsShowInDiff(t *testing.T) {
 	}
 	if c := Diff(load("rate: 1/s"), load("rate:  1/s")); !c.None() {
 		t.Errorf("%+v", c)
+	}
+}
+
+// TestLimitsOfIncludedFiles: two files may give the same name to limits, which are
+// not counted together.
+func TestLimitsOfIncludedFiles(t *testing.T) {
+	dir := t.TempDir()
+	for name, text := range map[string]string{
+		"p.yaml": `
+version: 1
+limits: {ours: {rate: 3/s, per: client}}
+include:
+  - {file: a.yaml, within: {from: any, to: any}}
+  - {file: b.yaml, within: {from: any, to: any}}
+rules: [{name: p, from: any, to: any, mode: relay, limits: ours}]
+`,
+		"a.yaml": "version: 1\nlimits: {own: {rate: 1/s, per: client}}\nrules: [{name: a, from: any, to: any, mode: relay, limits: own}]\n",
+		"b.yaml": "version: 1\nlimits: {own: {rate: 2/s, per: client}}\nrules: [{name: b, from: any, to: any, mode: relay, limits: own}, {name: c, from: any, to: any, mode: relay, limits: ours}]\n",
+	} {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	p, err := Load(filepath.Join(dir, "p.yaml"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := make(map[string]string)
+	for _, r := range p.Rules {
+		got[r.Name] = r.Limits.Name
+	}
+	want := map[string]string{"a": "a.yaml:own", "b": "b.yaml:own", "c": "ours", "p": "ours"}
+	if !maps.Equal(got, want) {
+		t.Errorf("got %v, want %v", got, want)
 	}
 }

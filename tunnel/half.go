@@ -11,6 +11,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"syscall"
+	"time"
 )
 
 // Sizes of borrowed memory. Bulk wants the large one; nearly everything that
@@ -129,7 +130,7 @@ func (h *half) release() {
 func (h *half) write(b []byte) error {
 	for pace := h.p.t.Pace; pace != nil && len(b) > 0; {
 		n, wait := pace(len(b))
-		if err := h.p.sleep(wait); err != nil {
+		if err := h.await(wait); err != nil {
 			return err
 		}
 		if err := h.pass(b[:n]); err != nil {
@@ -138,6 +139,20 @@ func (h *half) write(b []byte) error {
 		b = b[n:]
 	}
 	return h.pass(b)
+}
+
+// await waits for d. Nobody reads src meanwhile, so it is looked at now and then.
+func (h *half) await(d time.Duration) error {
+	const beat = time.Second
+	for ; d > 0; d -= beat {
+		if err := h.p.sleep(min(d, beat)); err != nil {
+			return err
+		}
+		if d > beat && !h.other.shut.Load() && h.dead() {
+			return h.unreadable(syscall.ECONNRESET)
+		}
+	}
+	return nil
 }
 
 func (h *half) pass(b []byte) error {

@@ -149,19 +149,24 @@ func retry(call func() (uintptr, syscall.Errno)) (int, syscall.Errno) {
 // ordinary end to the other: without this look a cut stream would sometimes
 // be passed on as a whole one.
 func (h *half) reallyEnded() bool {
-	if h.fast.in == nil || h.other.shut.Load() {
-		return true
-	}
-	dead := false
-	err := h.fast.in.Control(func(fd uintptr) {
-		info, err := unix.GetsockoptTCPInfo(int(fd), unix.IPPROTO_TCP, unix.TCP_INFO)
-		dead = err == nil && info.State == unix.BPF_TCP_CLOSE // the same numbers as TCP_INFO has
-	})
-	if err != nil || !dead {
+	if h.other.shut.Load() || !h.dead() {
 		return true
 	}
 	// No write can be blocked on a dead socket: wait for the verdict.
 	h.other.writing.Lock()
 	defer h.other.writing.Unlock()
 	return !h.p.failed()
+}
+
+// dead reports whether src has been reset, unless it has been sent our end: then it
+// may have ended in order both ways.
+func (h *half) dead() (dead bool) {
+	if h.fast.in == nil {
+		return false
+	}
+	err := h.fast.in.Control(func(fd uintptr) {
+		info, err := unix.GetsockoptTCPInfo(int(fd), unix.IPPROTO_TCP, unix.TCP_INFO)
+		dead = err == nil && info.State == unix.BPF_TCP_CLOSE // the same numbers as TCP_INFO has
+	})
+	return dead && err == nil
 }

@@ -26,6 +26,7 @@ type passage struct {
 	start time.Time
 	last  atomic.Int64 // when a byte moved last, in nanoseconds after start
 	total atomic.Int64 // bytes taken off MaxBytes
+	held  atomic.Int32 // directions that wait for their pace
 
 	hello *Hello // written before Check, read after both directions
 
@@ -71,11 +72,11 @@ func (p *passage) watch() (unwatch func()) {
 // worth of locking each time; the timer looks here instead.
 func (p *passage) touch() { p.last.Store(int64(time.Since(p.start))) }
 
-// sleep waits for d, unless the passage is told to end.
+// sleep waits for d, unless the passage is told to end. Meanwhile it is not idle.
 func (p *passage) sleep(d time.Duration) error {
-	if d <= 0 {
-		return nil
-	}
+	p.held.Add(1)
+	defer p.held.Add(-1)
+	defer p.touch()
 	t := time.NewTimer(d)
 	defer t.Stop()
 	select {
@@ -120,7 +121,11 @@ func (p *passage) due() (left time.Duration, reason Reason, err error) {
 	if idle <= 0 {
 		idle = defaultIdle
 	}
-	left, reason, err = time.Duration(p.last.Load())+idle-now, ReasonIdle, ErrIdle
+	last := time.Duration(p.last.Load())
+	if p.held.Load() > 0 {
+		last = now
+	}
+	left, reason, err = last+idle-now, ReasonIdle, ErrIdle
 	if d := p.helloBy - now; p.helloBy > 0 && d < left {
 		left, reason, err = d, ReasonHelloTimeout, ErrHelloTimeout
 	}

@@ -1,0 +1,207 @@
+// Copyright 2026 The sallyport authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package gateway
+
+import (
+	"bufio"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"sallyport/policy"
+)
+
+// onBothPaths runs f with the engine and with net/http alone.
+func onBothPaths(t *testing.T, f func(t *testing.T, path func(*Server))) {
+	for _, standard := range []bool{false, true} {
+		t.Run(fmt.Sprintf("standard=%v", standard), func(t *testing.T) {
+			f(t, func(s *Server) { s.Standard = standard })
+		})
+	}
+}
+
+// openPlaces is how many requests and tunnels are counted.
+func (s *Server) openPlaces() (n int) {
+	for i := range s.meters.shards {
+		shard := &s.meters.shards[i]
+		shard.mu.Lock()
+		for _, m := range shard.of {
+			n += m.open
+		}
+		shard.mu.Unlock()
+	}
+	return n
+}
+
+// TestPanicGivesItsPlaceBack: a defect costs the request it happened in, and not
+// the place of all that follow.
+func TestPanicGivesItsPlaceBack(t *testing.T) {
+	onBothPaths(t, func(t *testing.T, path func(*Server)) {
+		var calls atomic.Int32
+		r := newRig(t, "  - {name: one, from: any, to: 127.0.0.1, ports: any, mode: originate, allow_private: true, limits: {concurrent: 1}}\n",
+			path, func(s *Server) {
+				generation := s.Generation
+				s.Generation = func() *Generation {
+					g := *generation()
+					trust := g.Trust
+					g.Trust = func(o *policy.Origin) (Trust, error) {
+						if calls.Add(1) == 1 {
+							panic("a defect")
+						}
+						return trust(o)
+					}
+					return &g
+				}
+			})
+		origin := r.httpOrigin(true)
+		c := r.dial(r.addr)
+		defer c.Close()
+		fmt.Fprintf(c, "GET http://%s/1 HTTP/1.1\r\nHost: a\r\n\r\n", origin)
+		_, _ = io.Copy(io.Discard, c)
+		<-r.handed
+		if n := r.server.openPlaces(); n != 0 {
+			t.Errorf("%d places are taken", n)
+		}
+		if err := once(newExchanger(r.dial(r.addr), "http://"+origin+"/1", origin)); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+// TestPlacesComeBack, whatever clients do: they are gone at every stage, and
+// nothing stays counted.
+func TestPlacesComeBack(t *testing.T) {
+	const rules = "  - {name: all, from: any, to: 127.0.0.1, ports: any, mode: [relay, tunnel], tunnel: {tls: optional}, allow_private: true, limits: {concurrent: 1000, bandwidth: 10MB/s, request_body: 1kB, response_body: 100kB}}\n"
+	onBothPaths(t, func(t *testing.T, path func(*Server)) {
+		r := newRig(t, rules, path)
+		origin := r.httpOrigin(false)
+		deaf := r.accept(func(c net.Conn) { // says nothing and goes with its peer
+			defer c.Close()
+			_, _ = io.Copy(io.Discard, c)
+		})
+		asked := 0
+		for _, ending := range []func(*net.TCPConn){
+			func(c *net.TCPConn) { c.Close() },
+			func(c *net.TCPConn) { _ = c.SetLinger(0); c.Close() },
+			func(c *net.TCPConn) { _ = c.CloseWrite(); _, _ = io.Copy(io.Discard, c); c.Close() },
+		} {
+			for _, say := range []string{
+				"GET http://" + origin + "/5 HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n",
+				"GET http://" + origin + "/90000 HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n",
+				"GET http://" + origin + "/200000 HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n",
+				"POST http://" + deaf + "/ HTTP/1.1\r\nHost: a\r\nContent-Length: 500\r\n\r\nhalf",
+				"POST http://" + deaf + "/ HTTP/1.1\r\nHost: a\r\nContent-Length: 5000\r\n\r\nhalf",
+				"POST http://" + deaf + "/ HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhalf ",
+				"POST http://" + deaf + "/ HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n1000\r\n" + strings.Repeat("x", 5000),
+				"POST http://" + deaf + "/ HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\nno chunk\r\n",
+				"CONNECT " + deaf + " HTTP/1.1\r\nHost: a\r\n\r\nearly",
+				"CONNECT " + deaf + " HTTP/1.1\r\nHost: a\r\n\r\n",
+			} {
+				c := r.dial(r.addr).(*net.TCPConn)
+				_, _ = io.WriteString(c, say)
+				ending(c)
+				asked++
+			}
+		}
+		deadline := time.After(20 * time.Second)
+		for range asked { // a client that was reset before its request was read has no record
+			select {
+			case <-r.handed:
+				continue
+			case <-deadline:
+			case <-time.After(2 * time.Second):
+			}
+			break
+		}
+		for r.server.openPlaces() != 0 {
+			select {
+			case <-deadline:
+				t.Fatalf("%d places are taken", r.server.openPlaces())
+			case <-time.After(10 * time.Millisecond):
+			}
+		}
+	})
+}
+
+// TestBandwidthIsAskedFor: there is a pace that is asked about every byte that passes: of an
+// answer, of an upload and of a tunnel.
+func TestBandwidthIsAskedFor(t *testing.T) {
+	const rules = "  - {name: slow, from: any, to: 127.0.0.1, ports: any, mode: [relay, tunnel], tunnel: {tls: optional}, allow_private: true, limits: {bandwidth: 125GB/s}}\n"
+	onBothPaths(t, func(t *testing.T, path func(*Server)) {
+		r := newRig(t, rules, path)
+		began := time.Now()
+		r.server.meters.clock(began)
+		m := func() bucket {
+			k := keyOf(&policy.Limits{}, "slow", policy.Client{})
+			shard := &r.server.meters.shards[r.server.meters.hash(k)%meterShards]
+			shard.mu.Lock()
+			defer shard.mu.Unlock()
+			return shard.meter(k, 0).bytes
+		}
+		// As if the bandwidth had been used up for an hour: a byte of it waits, and so
+		// is seen to be asked for.
+		spend := func() {
+			m()
+			k := keyOf(&policy.Limits{}, "slow", policy.Client{})
+			shard := &r.server.meters.shards[r.server.meters.hash(k)%meterShards]
+			shard.mu.Lock()
+			shard.of[k].bytes = bucket(r.server.meters.clock(time.Now()) + int64(time.Hour))
+			shard.mu.Unlock()
+		}
+		origin := r.httpOrigin(false)
+		spend()
+		for _, say := range []string{
+			"GET http://" + origin + "/1000 HTTP/1.1\r\nHost: a\r\n\r\n",
+			"POST http://" + origin + "/1 HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\nhello",
+			"CONNECT " + origin + " HTTP/1.1\r\nHost: a\r\n\r\nGET /1 HTTP/1.1\r\n\r\n",
+		} {
+			before := m()
+			c := r.dial(r.addr)
+			_, _ = io.WriteString(c, say)
+			for m() == before {
+				time.Sleep(time.Millisecond)
+			}
+			_ = c.(*net.TCPConn).SetLinger(0)
+			c.Close()
+			<-r.handed
+			r.mu.Lock()
+			rec := r.records[len(r.records)-1]
+			r.mu.Unlock()
+			if rec.Limit != limitBandwidth || rec.Paced < time.Minute || rec.Limits != "rule/slow" {
+				t.Errorf("%.20s: limit %q of %q, paced %v, %s", say, rec.Limit, rec.Limits, rec.Paced, rec.Outcome)
+			}
+		}
+		if n := r.server.openPlaces(); n != 0 {
+			t.Errorf("%d places are taken", n)
+		}
+	})
+}
+
+// TestNobodyWaitsForAnother: one whose bandwidth is used up holds up nobody else.
+func TestNobodyWaitsForAnother(t *testing.T) {
+	const rules = "  - {name: slow, from: any, to: 127.0.0.1, ports: any, methods: [PUT], mode: relay, allow_private: true, limits: {bandwidth: 1kB/s}}\n" +
+		"  - {name: fast, from: any, to: 127.0.0.1, ports: any, mode: relay, allow_private: true}\n"
+	onBothPaths(t, func(t *testing.T, path func(*Server)) {
+		r := newRig(t, rules, path)
+		origin := r.httpOrigin(false)
+		slow := r.dial(r.addr)
+		defer slow.Close()
+		fmt.Fprintf(slow, "PUT http://%s/100000 HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\n\r\n", origin)
+		res, err := http.ReadResponse(bufio.NewReader(slow), nil)
+		if err != nil || res.StatusCode != http.StatusOK {
+			t.Fatal(res, err)
+		}
+		if err := once(newExchanger(r.dial(r.addr), "http://"+origin+"/100000", origin)); err != nil {
+			t.Error(err)
+		}
+		if n := r.server.openPlaces(); n != 1 {
+			t.Errorf("%d places are taken", n)
+		}
+	})
+}
