@@ -10,8 +10,8 @@ func (p *Policy) Decide(q Query) Decision {
 	if p == nil || !p.index.serves(p.Rules, &q) {
 		return p.walk(q, nil)
 	}
-	w, ready := p.begin(&q)
-	if !ready {
+	var w walk
+	if !w.begin(p, &q) {
 		return w.d
 	}
 	return p.index.decide(&w)
@@ -38,22 +38,22 @@ func (w *walk) cleanPath() (string, error) {
 	return w.path, w.pathErr
 }
 
-// begin is a walk for q; ready is false when q asks nothing that a rule could
+// begin makes w a walk for q; false when q asks nothing that a rule could
 // answer.
-func (p *Policy) begin(q *Query) (w walk, ready bool) {
+func (w *walk) begin(p *Policy, q *Query) (ready bool) {
 	if p == nil {
-		return walk{}, false
+		return false
 	}
 	w.q = *q
-	w.d = Decision{Generation: p.Generation, Reason: NoRule, kind: q.Kind}
-	return w, q.Host != (Host{}) && q.Port != 0
+	w.d.Generation, w.d.Reason, w.d.kind = p.Generation, NoRule, q.Kind
+	return q.Host != (Host{}) && q.Port != 0
 }
 
 // walk goes through the rules in file order. visit, when not nil, is told what
 // each rule considered said.
 func (p *Policy) walk(q Query, visit func(*Rule, verdict)) Decision {
-	w, ready := p.begin(&q)
-	if !ready {
+	var w walk
+	if !w.begin(p, &q) {
 		return w.d
 	}
 	for _, r := range p.Rules {

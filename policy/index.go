@@ -6,6 +6,7 @@ package policy
 import (
 	mathbits "math/bits"
 	"runtime"
+	"slices"
 )
 
 // An index finds, for a query, the rules that may have something to say about
@@ -94,45 +95,87 @@ const (
 	possibly        // of rules for any host that may be for this client, by who it is
 )
 
-// enough readings and rows for nearly every query; more are allocated.
+// enough rows for nearly every query; more are allocated.
 const enough = 24
 
-// An indexSearch is one query's way through the index.
+// An indexSearch is one query's way through the index: the rows to read, and
+// those that say whether a rule is for this client.
 type indexSearch struct {
-	readings []reading
-	sure     []ruleRow // of rules for this client
-	maybe    []ruleRow
+	rows                 *ruleRows
+	reads, sures, maybes int
+	readings             [enough]reading
+	sure, maybe          [enough]ruleRow
+	moreReadings         []reading
+	moreSure, moreMaybe  []ruleRow
 }
 
-// read begins to read x. Like all that add to a search it returns the search,
-// so that what it is made of stays where it is, on the stack.
-func (s indexSearch) read(r *ruleRows, x ruleRow, what uint8) indexSearch {
-	if x.from < x.to {
-		s.readings = append(s.readings, reading{x.from, x.to, r.index[x.from], what})
+// read begins to read x.
+func (s *indexSearch) read(x *ruleRow, what uint8) {
+	if x.from == x.to {
+		return
 	}
-	return s
+	r := reading{x.from, x.to, s.rows.index[x.from], what}
+	if s.reads < enough {
+		s.readings[s.reads] = r
+		s.reads++
+		return
+	}
+	s.moreReadings = append(s.moreReadings, r)
+}
+
+// client adds the rows for something that the client is.
+func (s *indexSearch) client(c *clientRows) {
+	if c.sure.from < c.sure.to {
+		if s.sures < enough {
+			s.sure[s.sures] = c.sure
+			s.sures++
+		} else {
+			s.moreSure = append(s.moreSure, c.sure)
+		}
+		s.read(&c.sureAny, forSure)
+	}
+	if c.maybe.from < c.maybe.to {
+		if s.maybes < enough {
+			s.maybe[s.maybes] = c.maybe
+			s.maybes++
+		} else {
+			s.moreMaybe = append(s.moreMaybe, c.maybe)
+		}
+		s.read(&c.maybeAny, possibly)
+	}
 }
 
 // decide is the walk w over the rules that matter, in file order.
 func (x *index) decide(w *walk) Decision {
-	var (
-		readings [enough]reading
-		sure     [8]ruleRow
-		maybe    [enough]ruleRow
-	)
-	s := indexSearch{readings[:0], sure[:0], maybe[:0]}
-	q := &w.q
-	s = x.findHost(s, q.Host)
-	s = x.findClient(s, q)
-	port := x.portRow(q)
-	for len(s.readings) > 0 {
-		word := s.readings[0].word
-		for i := 1; i < len(s.readings); i++ {
-			word = min(word, s.readings[i].word)
+	s := indexSearch{rows: x.rows}
+	x.findHost(&s, w.q.Host)
+	x.findClient(&s, &w.q)
+	readings, sure, maybe := s.readings[:s.reads], s.sure[:s.sures], s.maybe[:s.maybes]
+	if s.moreReadings != nil {
+		readings = slices.Concat(readings, s.moreReadings)
+	}
+	if s.moreSure != nil {
+		sure = slices.Concat(sure, s.moreSure)
+	}
+	if s.moreMaybe != nil {
+		maybe = slices.Concat(maybe, s.moreMaybe)
+	}
+	x.ask(w, readings, sure, maybe)
+	runtime.KeepAlive(x) // its lists may be mapped files
+	return w.decision()
+}
+
+// ask hears the rules in the rows read, in order, until one ends the walk.
+func (x *index) ask(w *walk, readings []reading, sure, maybe []ruleRow) {
+	port := x.portRow(&w.q)
+	for len(readings) > 0 {
+		word := readings[0].word
+		for i := 1; i < len(readings); i++ {
+			word = min(word, readings[i].word)
 		}
 		var found [3]uint64
-		for i := 0; i < len(s.readings); {
-			c := &s.readings[i]
+		for i := 0; i < len(readings); {
+			c := &readings[i]
 			if c.word != word {
 				i++
 				continue
@@ -143,9 +186,9 @@ func (x *index) decide(w *walk) Decision {
 				i++
 				continue
 			}
-			last := len(s.readings) - 1
-			s.readings[i] = s.readings[last]
-			s.readings = s.readings[:last]
+			last := len(readings) - 1
+			readings[i] = readings[last]
+			readings = readings[:last]
 		}
 		open := ^uint64(0)
 		if port.dense != 0 {
@@ -153,11 +196,11 @@ func (x *index) decide(w *walk) Decision {
 		}
 		certain, rest := found[forSure], found[possibly]
 		if named := found[byHost] & open; named != 0 {
-			for _, r := range s.sure {
+			for _, r := range sure {
 				certain |= named & x.rows.at(r, word)
 			}
 			if named&^certain != 0 {
-				for _, r := range s.maybe {
+				for _, r := range maybe {
 					rest |= named & x.rows.at(r, word)
 				}
 			}
@@ -176,13 +219,10 @@ func (x *index) decide(w *walk) Decision {
 				v = r.judgeSome(needs, v, w)
 			}
 			if w.heard(r, v) {
-				runtime.KeepAlive(x)
-				return w.decision()
+				return
 			}
 		}
 	}
-	runtime.KeepAlive(x) // its lists may be mapped files
-	return w.decision()
 }
 
 // judgeSome is judge for some conditions, when the others come to v.

@@ -17,7 +17,8 @@ type clientIndex struct {
 	unasked  clientRows // that depend on who the client is, wherever it is
 	nets     *bart.Fast[uint32]
 	inNet    []netRows
-	proven   [4]map[string]clientRows // by user, group, cert and claim
+	proven   [4]map[string]uint32 // by user, group, cert and claim, an index into
+	byProof  []clientRows
 }
 
 const (
@@ -39,54 +40,40 @@ type clientRows struct {
 type netRows struct{ in, unasked clientRows }
 
 // findClient begins to read the rows of the rules that are for q's client.
-func (x *index) findClient(s indexSearch, q *Query) indexSearch {
+func (x *index) findClient(s *indexSearch, q *Query) {
 	c := &q.Client
-	s = s.client(x.rows, &x.everyone)
+	s.client(&x.everyone)
 	var net *netRows
 	if c.Addr.IsValid() {
 		if n, ok := x.nets.Lookup(c.Addr); ok {
 			net = &x.inNet[n]
-			s = s.client(x.rows, &net.in)
+			s.client(&net.in)
 		}
 	}
 	if q.MayAsk && c.User == "" && c.Groups == nil && c.Claims == nil {
-		s = s.client(x.rows, &x.unasked)
+		s.client(&x.unasked)
 		if net != nil {
-			s = s.client(x.rows, &net.unasked)
+			s.client(&net.unasked)
 		}
 	}
 	if c.User != "" {
-		s = x.findProof(s, proofUser, c.User)
+		x.findProof(s, proofUser, c.User)
 	}
 	for _, g := range c.Groups {
-		s = x.findProof(s, proofGroup, g)
+		x.findProof(s, proofGroup, g)
 	}
 	for _, n := range c.Certs {
-		s = x.findProof(s, proofCert, n)
+		x.findProof(s, proofCert, n)
 	}
 	for _, n := range c.Claims {
-		s = x.findProof(s, proofClaim, n)
+		x.findProof(s, proofClaim, n)
 	}
-	return s
 }
 
-func (x *index) findProof(s indexSearch, kind int, value string) indexSearch {
-	if r, ok := x.proven[kind][value]; ok {
-		s = s.client(x.rows, &r)
+func (x *index) findProof(s *indexSearch, kind int, value string) {
+	if n, ok := x.proven[kind][value]; ok {
+		s.client(&x.byProof[n])
 	}
-	return s
-}
-
-func (s indexSearch) client(r *ruleRows, c *clientRows) indexSearch {
-	if c.sure.from < c.sure.to {
-		s.sure = append(s.sure, c.sure)
-		s = s.read(r, c.sureAny, forSure)
-	}
-	if c.maybe.from < c.maybe.to {
-		s.maybe = append(s.maybe, c.maybe)
-		s = s.read(r, c.maybeAny, possibly)
-	}
-	return s
 }
 
 // A clientIndexer builds a clientIndex.
@@ -107,7 +94,7 @@ func (x *index) addClients(anyTo []bool) {
 	var proven [4]map[string]*someRules
 	for i := range proven {
 		proven[i] = make(map[string]*someRules)
-		x.proven[i] = make(map[string]clientRows)
+		x.proven[i] = make(map[string]uint32)
 	}
 	in := func(p netip.Prefix) *netRules {
 		p = p.Masked()
@@ -160,7 +147,8 @@ func (x *index) addClients(anyTo []bool) {
 	x.everyone, x.unasked = b.rows(&everyone), b.rows(&unasked)
 	for kind := range proven {
 		for v, s := range proven[kind] {
-			x.proven[kind][v] = b.rows(s)
+			x.proven[kind][v] = uint32(len(x.byProof))
+			x.byProof = append(x.byProof, b.rows(s))
 		}
 	}
 	b.networks(nets)

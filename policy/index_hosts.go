@@ -48,12 +48,12 @@ type longList struct {
 var maxUnions = 4 << 20 // a variable for tests
 
 // findHost begins to read the rows of the rules that name h.
-func (x *index) findHost(s indexSearch, h Host) indexSearch {
+func (x *index) findHost(s *indexSearch, h Host) {
 	if h.IsAddr() {
 		if n, ok := x.literals.Lookup(h.Addr); ok {
-			s = x.readClass(s, &x.classes[n])
+			x.readClass(s, &x.classes[n])
 		}
-		return s
+		return
 	}
 	for l := x.names.lookup(h.Name); ; {
 		v, whole, ok := l.next()
@@ -61,27 +61,26 @@ func (x *index) findHost(s indexSearch, h Host) indexSearch {
 			break
 		}
 		if p := &x.pairs[v]; whole {
-			s = x.readClass(s, &p.whole)
+			x.readClass(s, &p.whole)
 		} else {
-			s = x.readClass(s, &p.below)
+			x.readClass(s, &p.below)
 		}
 	}
 	for i := range x.long {
 		if l := &x.long[i]; l.row.from < l.row.to && l.table.covers(h.Name) {
-			s = s.read(x.rows, l.row, byHost)
+			s.read(&l.row, byHost)
 		}
 	}
-	return s
 }
 
-func (x *index) readClass(s indexSearch, c *hostClass) indexSearch {
-	s = s.read(x.rows, c.row, byHost)
+func (x *index) readClass(s *indexSearch, c *hostClass) {
+	s.read(&c.row, byHost)
 	if c.more != 0 {
-		for _, r := range x.more[c.more-1] {
-			s = s.read(x.rows, r, byHost)
+		more := x.more[c.more-1]
+		for i := range more {
+			s.read(&more[i], byHost)
 		}
 	}
-	return s
 }
 
 // on reports whether h is on the list with a number.

@@ -293,36 +293,6 @@ func (r *listReader) hosts() error {
 	return nil
 }
 
-// nameByte is what a byte is in a name that ParseHost would give back as it
-// is: 1 in a label, 2 a digit, 3 between labels.
-var nameByte = func() (t [256]uint8) {
-	for c := byte('a'); c <= 'z'; c++ {
-		t[c] = 1
-	}
-	for c := byte('0'); c <= '9'; c++ {
-		t[c] = 2
-	}
-	t['-'], t['_'], t['.'] = 1, 1, 3
-	return t
-}()
-
-// simpleName reports whether s is, without looking closely, a name in normal
-// form. Of other texts, some are too.
-func simpleName(s string) bool {
-	label := 0
-	for i := range len(s) {
-		switch nameByte[s[i]] {
-		case 0:
-			return false
-		case 3:
-			if i == label || i-label > maxLabel {
-				return false
-			}
-			label = i + 1
-		}
-		if s[i] == '-' && i >= label+3 && s[i-1] == '-' { // xn--
-			return false
-		}
-	}
-	return label < len(s) && len(s)-label <= maxLabel && len(s) <= maxName && nameByte[s[label]] == 1
-}
+// simpleName reports whether s is a name that parsePolicyHost gives back as it
+// is, without looking closely: of other texts, some are too.
+func simpleName(s string) bool { return isNormal(s) && !strings.Contains(s, "xn--") }

@@ -226,15 +226,16 @@ func writeText(t *testing.T, file, text string) {
 	}
 }
 
-func FuzzSimpleName(f *testing.F) {
+func FuzzNormalName(f *testing.F) {
 	for _, s := range []string{"a.example", "A.example", "a..b", "1.2.3.4", "a.0x1", "xn--a.b", "", ".", "a.", "a.1", "a--b.c"} {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, s string) {
-		if !simpleName(s) {
-			return
+		closely, err := parseName(s)
+		if isNormal(s) && (err != nil || closely.Name != s) {
+			t.Errorf("%q is said to be in normal form, and is %+v, %v", s, closely, err)
 		}
-		if h, err := parsePolicyHost(s); err != nil || h.Name != s {
+		if h, err := parsePolicyHost(s); simpleName(s) && (err != nil || h.Name != s) {
 			t.Errorf("%q is said to be simple, and is %+v, %v", s, h, err)
 		}
 	})
