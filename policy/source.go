@@ -4,6 +4,7 @@
 package policy
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io"
@@ -33,14 +34,16 @@ func ReadFile(path string, limit int64) ([]byte, time.Time, error) {
 		return nil, time.Time{}, err
 	}
 	defer f.Close()
-	src, err := io.ReadAll(io.LimitReader(f, limit+1))
-	if err == nil && int64(len(src)) > limit {
+	var src bytes.Buffer
+	src.Grow(int(min(info.Size(), limit)) + bytes.MinRead + 1)
+	_, err = src.ReadFrom(io.LimitReader(f, limit+1))
+	if err == nil && int64(src.Len()) > limit {
 		err = fmt.Errorf("it is larger than %d MiB", limit>>20)
 	}
 	if err != nil {
 		return nil, time.Time{}, err
 	}
-	return src, info.ModTime(), nil
+	return src.Bytes(), info.ModTime(), nil
 }
 
 // LoadWith is Load with every file read through read: the policy at path, the

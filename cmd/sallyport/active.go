@@ -45,7 +45,7 @@ func (a *active) load(number uint64) (*loaded, *reading, error) {
 		l, err := a.complete(policy.Starter(), number)
 		return l, r, err
 	}
-	p, err := policy.LoadWith(a.path, r.read)
+	p, err := policy.Loader{Read: r.read, ListCache: longLists(a.state)}.Load(a.path)
 	if err == nil {
 		err = a.confirmed(r)
 	}

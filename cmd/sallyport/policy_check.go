@@ -13,7 +13,10 @@ import (
 )
 
 func policyCheckCommand() *cobra.Command {
-	var asJSON bool
+	var (
+		asJSON bool
+		state  string
+	)
 	cmd := &cobra.Command{
 		Use:   "check FILE",
 		Short: "Read a policy with its lists, run its tests, and tell everything that is wrong",
@@ -21,7 +24,7 @@ func policyCheckCommand() *cobra.Command {
   sallyport policy check policy.yaml --json`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			p, err := policy.Load(args[0])
+			p, err := policy.Loader{ListCache: longLists(state)}.Load(args[0])
 			if asJSON {
 				return printCheck(cmd.OutOrStdout(), args[0], p, err)
 			}
@@ -36,6 +39,7 @@ func policyCheckCommand() *cobra.Command {
 		},
 	}
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print the result as JSON")
+	stateFlag(cmd, &state)
 	return cmd
 }
 
