@@ -34,6 +34,23 @@ func dieAt(where string) {
 	}
 }
 
+// holdAt has the process wait at the step of that name, each time, until there is
+// a file named go where it runs, which it removes.
+func holdAt(where string) {
+	if where == "" {
+		return
+	}
+	step = func(name string) {
+		if name != where {
+			return
+		}
+		fmt.Fprintf(os.Stderr, "held at %s\n", name)
+		for os.Remove("go") != nil {
+			time.Sleep(5 * time.Millisecond)
+		}
+	}
+}
+
 const (
 	oldPolicy = "version: 1\nrules:\n  - {name: old, from: any, to: old.test, mode: tunnel}\n"
 	newPolicy = "version: 1\nrules:\n  - {name: new, from: any, to: new.test, mode: tunnel}\n"

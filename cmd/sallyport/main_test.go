@@ -20,6 +20,7 @@ func TestMain(m *testing.M) {
 	testscript.Main(m, map[string]func(){
 		"sallyport": func() {
 			dieAt(os.Getenv("TEST_DIE_AT"))
+			holdAt(os.Getenv("TEST_HOLD_AT"))
 			os.Exit(realMain())
 		},
 	})

@@ -60,7 +60,9 @@ command, unless sallyport policy confirm is run in time.`,
 				_, err := fmt.Fprintf(cmd.OutOrStdout(), "%s says that already: revision %.8s\n", visible(p.file.path), p.after.Revision)
 				return err
 			}
-			p.show()
+			if err := p.show(); err != nil {
+				return err
+			}
 			if err := p.agreed(); err != nil {
 				return err
 			}

@@ -110,7 +110,9 @@ func (p *proposal) edit(program string) error {
 		err = p.check(src)
 		question := "(e)dit again, (q)uit without saving:"
 		if err == nil {
-			p.show()
+			if err := p.show(); err != nil {
+				return p.givenUp(name, exitFailed, err)
+			}
 			if p.yes {
 				return p.save(name)
 			}

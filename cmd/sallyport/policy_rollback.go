@@ -54,7 +54,9 @@ now.`,
 				return err
 			}
 			p.tellOthers(r)
-			p.show()
+			if err := p.show(); err != nil {
+				return err
+			}
 			if err := p.agreed(); err != nil {
 				return err
 			}

@@ -135,7 +135,7 @@ func (p *proposal) renamed(diags []policy.Diagnostic) []policy.Diagnostic {
 }
 
 // show prints what the change comes to.
-func (p *proposal) show() {
+func (p *proposal) show() error {
 	w := p.cmd.OutOrStdout()
 	_, requests := p.after.Tests()
 	fmt.Fprintf(w, "%s: %s, %s, revision %.8s\n", visible(p.named),
@@ -146,19 +146,14 @@ func (p *proposal) show() {
 	case p.before == nil:
 		fmt.Fprintf(w, "%s says something now that does not load\n", visible(p.file.path))
 	default:
-		d := policy.Diff(p.before, p.after)
-		if d.None() {
-			fmt.Fprintln(w, "no rule is different")
+		c := policy.Compare(p.before, p.after, time.Now())
+		if c.Rules.None() {
+			_, err := fmt.Fprintln(w, "no rule is different")
+			return err
 		}
-		for _, c := range []struct {
-			what  string
-			rules []string
-		}{{"added", d.Added}, {"removed", d.Removed}, {"changed", d.Changed}} {
-			if len(c.rules) > 0 {
-				fmt.Fprintf(w, "%s: %s\n", c.what, strings.Join(c.rules, ", "))
-			}
-		}
+		return c.Text(w)
 	}
+	return nil
 }
 
 // place puts the change in force, or fails having changed nothing.

@@ -125,6 +125,7 @@ func (r *reloader) build(ctx context.Context, why string) {
 		r.refused(before, read, why, err)
 		return
 	}
+	step("policy built")
 	r.told = ""
 	if before.stale == nil && same(before, after) {
 		after.read.forget()

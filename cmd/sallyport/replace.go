@@ -12,8 +12,8 @@ import (
 	"strings"
 )
 
-// step is called between the steps of every change to a file. The process may
-// end at each of them, and tests make it end there.
+// step is called between the steps of every change to a file, and of a reload.
+// The process may end at each of them, and tests make it end or wait there.
 var step = func(string) {}
 
 // ownFiles begins the names of files that sallyport puts beside a policy file.
