@@ -196,25 +196,10 @@ func (c *compiler) fits(r *Rule, n *node) {
 	if len(r.Modes) == 0 {
 		return
 	}
-	plain := r.has(Originate) || r.has(Relay)
-	for _, k := range []struct {
-		name string
-		ok   bool
-		want string
-	}{
-		{"tunnel", r.has(Tunnel), "goes with mode tunnel"},
-		{"intercept", r.has(Intercept), "goes with mode intercept"},
-		{"origin", r.has(Originate) || r.has(Intercept), "goes with mode originate or intercept"},
-		{"request", !r.has(Tunnel) && !r.denies(), "cannot be kept in a tunnel or a deny: nobody sees the request there"},
-		{"response", !r.has(Tunnel) && !r.denies(), "cannot be kept in a tunnel or a deny: nobody sees the response there"},
-		{"plain_http", !plain && !r.denies(), "goes with a rule that serves only CONNECT"},
-		{"deny", r.denies(), "goes with mode deny"},
-		{"limits", !r.denies(), "does not go with mode deny, which lets nothing through"},
-		{"visible_only", r.denies(), "goes with mode deny"},
-		{"allow_private", !r.denies(), "does not go with mode deny, which reaches nothing"},
-	} {
-		if key := n.keyNode(k.name); key != nil && !k.ok {
-			c.errorf(key, "P071", "", "%s %s", k.name, k.want)
+	for i := range ruleSection.keys {
+		k := &ruleSection.keys[i]
+		if at := n.keyNode(k.name); at != nil && k.misfit != "" && !k.fits(r.Modes) {
+			c.errorf(at, "P071", "", "%s %s", k.name, k.misfit)
 		}
 	}
 }

@@ -31,6 +31,7 @@ func TestDocs(t *testing.T) {
 		t.Fatal("the marks of the generated part are gone")
 	}
 	var b strings.Builder
+	writeSyntaxes(&b)
 	writeSection(&b, policySection, make(map[*section]bool))
 	want := before + "-update -->\n" + b.String() + "<!-- keys end -->" + after
 	if *update {
@@ -42,21 +43,50 @@ func TestDocs(t *testing.T) {
 	}
 }
 
+// writeSyntaxes says how the kinds of texts are written that the tables of
+// keys name.
+func writeSyntaxes(b *strings.Builder) {
+	fmt.Fprint(b, "\n| value | is written |\n|---|---|\n")
+	told := make(map[*syntax]bool)
+	var tell func(*section)
+	tell = func(s *section) {
+		for _, k := range s.keys {
+			for v := &k.value; v != nil; v = v.each {
+				if x := v.syntax; x != nil && x.hint != "" && x != filledSyntax && !told[x] {
+					told[x] = true
+					fmt.Fprintf(b, "| %s | %s |\n", x.name, strings.NewReplacer("write it as ", "", "write them as ", "", "write ", "").Replace(x.hint))
+				}
+				if v.section != nil {
+					tell(v.section)
+				}
+			}
+		}
+	}
+	tell(policySection)
+}
+
 func writeSection(b *strings.Builder, s *section, done map[*section]bool) {
 	if done[s] {
 		return
 	}
 	done[s] = true
 	fmt.Fprintf(b, "\n### In %s\n\n| key | value | |\n|---|---|---|\n", s.title)
-	for _, k := range s.keys {
-		doc := k.doc
+	for i := range s.keys {
+		k := &s.keys[i]
+		about := k.about()
+		if k.def != "" {
+			about = strings.Replace(about, "default "+k.def, "default `"+k.def+"`", 1)
+		}
 		if k.required {
-			doc = "*required*; " + doc
+			about = "*required*; " + about
 		}
 		if k.pending != "" {
-			doc += "; *" + k.pending + "*"
+			about = strings.Replace(about, k.pending, "*"+k.pending+"*", 1)
 		}
-		fmt.Fprintf(b, "| `%s` | %s | %s |\n", k.name, k.value, doc)
+		if k.example != "" {
+			about += "; as in `" + k.example + "`"
+		}
+		fmt.Fprintf(b, "| `%s` | %s | %s |\n", k.name, k.value, strings.ReplaceAll(about, "|", "\\|"))
 	}
 	for _, k := range s.keys {
 		if k.section != nil {
@@ -69,25 +99,28 @@ func writeSection(b *strings.Builder, s *section, done map[*section]bool) {
 }
 
 func (v value) String() string {
+	var parts []string
+	add := func(part string, yes bool) {
+		if yes {
+			parts = append(parts, part)
+		}
+	}
 	switch {
 	case v.words != nil:
-		s := "`" + strings.Join(v.words, "`, `") + "`"
-		if v.form&list != 0 {
-			s += "; list"
-		}
-		return s
+		add("`"+strings.Join(v.words, "`, `")+"`", true)
 	case v.form&names != 0:
 		return "name → " + v.each.String()
+	case v.syntax != nil:
+		add(v.syntax.name, true)
+	default:
+		add("text", v.form&text != 0)
+		add("number", v.form&number != 0)
 	}
-	var parts []string
-	for _, p := range []struct {
-		bit  form
-		name string
-	}{{text, "text"}, {number, "number"}, {boolean, "true or false"}, {mapping, "section"}, {list, "list"}} {
-		if v.form&p.bit != 0 {
-			parts = append(parts, p.name)
-		}
+	add("true or false", v.form&boolean != 0)
+	if v.form&mapping != 0 {
+		add(fmt.Sprintf("[section](#in-%s)", strings.ReplaceAll(v.section.title, " ", "-")), true)
 	}
+	add("list", v.form&list != 0)
 	return strings.Join(parts, ", ")
 }
 

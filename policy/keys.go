@@ -3,6 +3,11 @@
 
 package policy
 
+import (
+	"slices"
+	"strings"
+)
+
 // This file is the table of the language: every key, what may stand there and
 // what it is for. The decoder reads nothing that is not in it.
 
@@ -37,6 +42,54 @@ type key struct {
 	doc      string
 	def      string // what holds without the key, as it would be written; "": nothing, or doc says
 	example  string // a value as it would be written; "": doc, def or words say enough
+
+	// Of a rule: the modes beside which the key says something.
+	modes  []string // one of the rule's is among them; nil: any
+	only   bool     // all of the rule's are
+	misfit string   // what is wrong with it beside others; "": the compiler says it
+}
+
+// about is the doc with what else there is to know before one writes the key.
+func (k *key) about() string {
+	about := k.doc
+	if k.def != "" {
+		about += "; default " + k.def
+	}
+	switch rest := without(modeWords, k.modes); {
+	case k.modes == nil:
+	case k.only:
+		about += "; not with " + anyOf(rest)
+	case len(rest) == 1:
+		about += "; with any mode but " + rest[0]
+	default:
+		about += "; with mode " + anyOf(k.modes)
+	}
+	if k.pending != "" {
+		about += "; " + k.pending
+	}
+	return about
+}
+
+// fits reports whether the key says something in a rule of these modes.
+func (k *key) fits(modes []Mode) bool {
+	among := func(m Mode) bool { return slices.Contains(k.modes, m.String()) }
+	if k.only {
+		return !slices.ContainsFunc(modes, func(m Mode) bool { return !among(m) })
+	}
+	return k.modes == nil || slices.ContainsFunc(modes, among)
+}
+
+func without(all, some []string) []string {
+	return slices.DeleteFunc(slices.Clone(all), func(s string) bool { return slices.Contains(some, s) })
+}
+
+// anyOf is a list of words as people say it: tunnel, intercept or relay.
+func anyOf(words []string) string {
+	last := len(words) - 1
+	if last < 1 {
+		return strings.Join(words, "")
+	}
+	return strings.Join(words[:last], ", ") + " or " + words[last]
 }
 
 // A section is a mapping with known keys.
@@ -162,12 +215,12 @@ var limitSection = &section{title: "limits", keys: []key{
 }}
 
 var includeSection = &section{title: "an include", keys: []key{
-	{name: "file", value: aText, required: true, doc: "the file"},
+	{name: "file", value: aText, required: true, doc: "a policy file, relative to this one", example: "departments/marketing.yaml"},
 	{name: "within", value: value{form: mapping, section: &section{title: "within", keys: []key{
-		{name: "from", value: texts, required: true, doc: "clients its rules are about; any for everybody"},
-		{name: "to", value: texts, required: true, doc: "destinations its rules are about; any for everything public"},
-		{name: "modes", value: words(modeWords...), doc: "modes its rules may have, beside deny; default any"},
-		{name: "origins", value: texts, doc: "trust profiles its rules may name; default none"},
+		{name: "from", value: some(clientsSyntax), required: true, doc: "clients its rules are about; any for everybody", example: "marketing"},
+		{name: "to", value: some(destinationSyntax), required: true, doc: "destinations its rules are about; any for everything public", example: "[social, .ads.example]"},
+		{name: "modes", value: words(modeWords...), doc: "modes its rules may have, beside deny; default any", example: "[tunnel, relay]"},
+		{name: "origins", value: some(nameSyntax), doc: "trust profiles its rules may name; default none"},
 	}}}, required: true, doc: "what every rule of the file is limited to"},
 }}
 

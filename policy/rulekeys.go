@@ -3,7 +3,12 @@
 
 package policy
 
-var modeWords = []string{"deny", "tunnel", "intercept", "originate", "relay"}
+var (
+	modeWords = []string{"deny", "tunnel", "intercept", "originate", "relay"}
+	allowing  = modeWords[1:]
+	seenModes = []string{"deny", "intercept", "originate", "relay"} // the gateway sees the request
+	sentModes = seenModes[1:]                                       // and sends it on
+)
 
 // The keys of a rule. Each condition that is written must hold.
 var ruleSection = &section{title: "a rule", keys: []key{
@@ -14,24 +19,24 @@ var ruleSection = &section{title: "a rule", keys: []key{
 	{name: "to", value: some(destinationSyntax), required: true, doc: "destination lists, hosts, .domains, networks, addresses; any for everything public", example: "[partners, .github.com, 203.0.113.0/24]"},
 	{name: "to_except", value: some(destinationSyntax), doc: "destinations taken out of to"},
 	{name: "ports", value: value{form: text | number | list, syntax: portsSyntax}, doc: "ports at the origin; default 443, for relay 80, for deny any", example: "[443, 8000-8099]"},
-	{name: "methods", value: some(methodSyntax), doc: "request methods; needs to see the request", example: "[GET, HEAD]"},
-	{name: "paths", value: some(pathSyntax), doc: "/exact, /dir/** with everything below, * inside one segment; needs to see the request", example: `[/v1/**, "/a/*/b"]`},
+	{name: "methods", value: some(methodSyntax), doc: "request methods; needs to see the request", example: "[GET, HEAD]", modes: seenModes, only: true},
+	{name: "paths", value: some(pathSyntax), doc: "/exact, /dir/** with everything below, * inside one segment; needs to see the request", example: `[/v1/**, "/a/*/b"]`, modes: seenModes, only: true},
 	{name: "when", value: aText, doc: "a CEL expression over client, dest, request and now", example: "dest.port == 8443 && client.groups.exists(g, g == 'sre')"},
 	{name: "schedule", value: one(nameSyntax), doc: "the name of a schedule", example: "office-hours"},
 	{name: "until", value: one(dateSyntax), doc: "the last day the rule applies, in the schedule's time zone or UTC", example: "2026-12-31"},
 	{name: "mode", value: words(modeWords...), required: true, doc: "what to do; at most one of tunnel and intercept and one of originate and relay", example: "[originate, tunnel]"},
-	{name: "tunnel", value: value{form: mapping, section: tunnelSection}, doc: "how a tunnel is held", example: "{tls: optional, idle: 5m}"},
-	{name: "intercept", value: value{form: mapping, section: interceptSection}, pending: notYet, doc: "how the client is met"},
-	{name: "origin", value: value{form: text | mapping, section: originSection, syntax: nameSyntax}, doc: "the trust profile: its name, or the profile itself", example: "bank"},
-	{name: "request", value: value{form: mapping, section: messageSection}, pending: notYet, doc: "changes to the request"},
-	{name: "response", value: value{form: mapping, section: messageSection}, pending: notYet, doc: "changes to the response"},
-	{name: "plain_http", value: word("explain", "redirect"), doc: "what an http:// request gets from a rule that serves only CONNECT", def: "explain"},
-	{name: "deny", value: value{form: mapping, section: denySection}, doc: "how a denial is told", example: `{status: 451, message: "Not from here (rule {rule})."}`},
-	{name: "limits", value: value{form: text | mapping, section: limitSection, syntax: nameSyntax}, doc: "the name of limits, or the limits themselves", example: "{rate: 20/s, concurrent: 8, per: client}"},
+	{name: "tunnel", value: value{form: mapping, section: tunnelSection}, doc: "how a tunnel is held", example: "{tls: optional, idle: 5m}", modes: []string{"tunnel"}, misfit: "goes with mode tunnel"},
+	{name: "intercept", value: value{form: mapping, section: interceptSection}, pending: notYet, doc: "how the client is met", modes: []string{"intercept"}, misfit: "goes with mode intercept"},
+	{name: "origin", value: value{form: text | mapping, section: originSection, syntax: nameSyntax}, doc: "the trust profile: its name, or the profile itself", example: "bank", modes: []string{"originate", "intercept"}, misfit: "goes with mode originate or intercept"},
+	{name: "request", value: value{form: mapping, section: messageSection}, pending: notYet, doc: "changes to the request", modes: sentModes, only: true, misfit: "cannot be kept in a tunnel or a deny: nobody sees the request there"},
+	{name: "response", value: value{form: mapping, section: messageSection}, pending: notYet, doc: "changes to the response", modes: sentModes, only: true, misfit: "cannot be kept in a tunnel or a deny: nobody sees the response there"},
+	{name: "plain_http", value: word("explain", "redirect"), doc: "what an http:// request gets from a rule that serves only CONNECT", def: "explain", modes: []string{"tunnel", "intercept"}, only: true, misfit: "goes with a rule that serves only CONNECT"},
+	{name: "deny", value: value{form: mapping, section: denySection}, doc: "how a denial is told", example: `{status: 451, message: "Not from here (rule {rule})."}`, modes: []string{"deny"}, misfit: "goes with mode deny"},
+	{name: "limits", value: value{form: text | mapping, section: limitSection, syntax: nameSyntax}, doc: "the name of limits, or the limits themselves", example: "{rate: 20/s, concurrent: 8, per: client}", modes: allowing, misfit: "does not go with mode deny, which lets nothing through"},
 	{name: "log", value: word("none", "meta", "full"), doc: "what the access log keeps: nothing, everything but the query string, or all", def: "meta"},
 	{name: "audit", value: aFlag, doc: "only count and log what the rule would decide, and go on", def: "false"},
-	{name: "visible_only", value: aFlag, doc: "a deny that is content to apply where the request is visible", def: "false"},
-	{name: "allow_private", value: aFlag, doc: "lets the rule reach private addresses", def: "false"},
+	{name: "visible_only", value: aFlag, doc: "the deny is content to apply where the request is visible", def: "false", modes: []string{"deny"}, misfit: "goes with mode deny"},
+	{name: "allow_private", value: aFlag, doc: "lets the rule reach private addresses", def: "false", modes: allowing, misfit: "does not go with mode deny, which reaches nothing"},
 }}
 
 var tunnelSection = &section{title: "tunnel", keys: []key{

@@ -104,11 +104,7 @@ func (w *schemaWriter) keys(s *section) object {
 }
 
 func (w *schemaWriter) key(k *key) object {
-	about := k.doc
-	if k.pending != "" {
-		about += "; " + k.pending
-	}
-	out := object{{"description", about}}
+	out := object{{"description", k.about()}}
 	if k.def != "" {
 		out = append(out, member{"default", literal(k.def)})
 	}
