@@ -92,7 +92,7 @@ func keysFor(s *section, mapping *node, behind []rune) []Completion {
 		if mapping.has(k.name) {
 			continue
 		}
-		c := Completion{Kind: CompleteKey, Label: k.name, Detail: k.form.String(), Doc: k.doc, Text: k.name + colon}
+		c := Completion{Kind: CompleteKey, Label: k.name, Detail: k.form.String(), Doc: k.about(), Text: k.name + colon}
 		if k.required {
 			c.Detail += ", required"
 		}

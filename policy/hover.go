@@ -39,10 +39,7 @@ func (d *Draft) Help(line, col int) (h Help, ok bool) {
 		if s.key.required {
 			form += "; required"
 		}
-		if s.key.pending != "" {
-			form += "; " + s.key.pending
-		}
-		return Help{Span: s.node.span(), Title: s.key.name, Doc: s.key.doc, Lines: []string{form}}, true
+		return Help{Span: s.node.span(), Title: s.key.name, Doc: s.key.about(), Lines: []string{form}}, true
 	}
 	for _, r := range d.Results {
 		if r.in.parent == nil && r.node.line == s.node.line && r.node.col == s.node.col {

@@ -19,8 +19,15 @@ func TestKeysGoWithTheirModes(t *testing.T) {
 		"deny": "{status: 451}", "limits": "{rate: 5/s}", "visible_only": "true", "allow_private": "true",
 	}
 	modes := [][]Mode{
-		{Deny}, {Tunnel}, {Intercept}, {Originate}, {Relay},
-		{Tunnel, Originate}, {Tunnel, Relay}, {Intercept, Originate}, {Intercept, Relay},
+		{Deny},
+		{Tunnel},
+		{Intercept},
+		{Originate},
+		{Relay},
+		{Tunnel, Originate},
+		{Tunnel, Relay},
+		{Intercept, Originate},
+		{Intercept, Relay},
 	}
 	for i := range ruleSection.keys {
 		k := &ruleSection.keys[i]
