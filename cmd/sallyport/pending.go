@@ -81,7 +81,7 @@ func (a *archive) expire(path string) (bool, error) {
 	if err != nil || w == nil || w.Policy != path || !w.over() {
 		return false, err
 	}
-	f := &policyFile{path: path, stamp: stamp{0o644, -1, -1}}
+	f := &policyFile{path: path, stamp: stamp{0o644, -1, -1}, limit: maxPolicy}
 	if f.real, err = filepath.EvalSymlinks(path); err != nil {
 		return false, err
 	}
