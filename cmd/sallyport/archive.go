@@ -25,8 +25,9 @@ import (
 // what was done, what is in force, and what waits to be confirmed. Several
 // processes may use one at a time; all that write hold its lock.
 type archive struct {
-	dir string
-	own stamp // of the files in it: whose the state directory is, nobody else's to read
+	dir  string
+	root *os.Root // dir: links in it, which the gateway's user could make for root, lead nowhere else
+	own  stamp    // of the files in it: whose the state directory is, nobody else's to read
 }
 
 // keptRevisions is how many revisions of a policy file are kept.
@@ -45,24 +46,36 @@ func openArchive(state string) (*archive, error) {
 	if err != nil {
 		return nil, err
 	}
-	a := &archive{dir: filepath.Join(full, "policy")}
-	for _, dir := range []string{a.dir, a.path("objects"), a.path("revisions")} {
-		if err := os.MkdirAll(dir, 0o700); err != nil {
-			return nil, fmt.Errorf("the state directory: %w", err)
-		}
+	if err := os.MkdirAll(full, 0o700); err != nil {
+		return nil, fmt.Errorf("the state directory: %w", err)
 	}
-	info, err := os.Stat(full)
+	home, err := os.OpenRoot(full)
+	if err != nil {
+		return nil, fmt.Errorf("the state directory: %w", err)
+	}
+	defer home.Close()
+	info, err := home.Stat(".")
 	if err != nil {
 		return nil, err
 	}
-	a.own = stamp{0o600, -1, -1}
+	a := &archive{dir: filepath.Join(full, "policy"), own: stamp{0o600, -1, -1}}
 	if os.Geteuid() == 0 { // what root writes, the gateway has to read
 		a.own.uid, a.own.gid = owner(info)
-		for _, dir := range []string{a.dir, a.path("objects"), a.path("revisions")} {
-			if err := os.Lchown(dir, a.own.uid, a.own.gid); err != nil {
-				return nil, err
-			}
+	}
+	for _, dir := range []string{"policy", "policy/objects", "policy/revisions"} {
+		err := home.Mkdir(dir, 0o700)
+		if errors.Is(err, fs.ErrExist) {
+			err = nil
 		}
+		if err == nil && a.own.uid >= 0 {
+			err = home.Lchown(dir, a.own.uid, a.own.gid)
+		}
+		if err != nil {
+			return nil, fmt.Errorf("the state directory %s: %w", full, err)
+		}
+	}
+	if a.root, err = home.OpenRoot("policy"); err != nil {
+		return nil, fmt.Errorf("the state directory %s: %w", full, err)
 	}
 	return a, nil
 }
@@ -104,17 +117,39 @@ func (a *archive) locked(do func() error) error {
 
 // open opens a file of the archive's own, and makes it.
 func (a *archive) open(name string, flag int) (*os.File, error) {
-	f, err := os.OpenFile(a.path(name), flag|os.O_CREATE, a.own.mode)
+	f, err := a.root.OpenFile(name, flag|os.O_CREATE|os.O_EXCL, a.own.mode)
+	if errors.Is(err, fs.ErrExist) {
+		return a.root.OpenFile(name, flag|os.O_CREATE, a.own.mode)
+	}
+	if err == nil && a.own.uid >= 0 {
+		if err = f.Chown(a.own.uid, a.own.gid); err != nil {
+			f.Close()
+		}
+	}
+	return f, err
+}
+
+// replace gives a file of the archive another content, whole.
+func (a *archive) replace(name string, src []byte) error {
+	dir, err := a.root.OpenRoot(filepath.Dir(name))
+	if err == nil {
+		defer dir.Close()
+		err = replaceIn(dir, filepath.Base(name), src, a.own)
+	}
+	if err != nil {
+		return fmt.Errorf("writing %s: %w", a.path(name), err)
+	}
+	return nil
+}
+
+// list are the files in a directory of the archive.
+func (a *archive) list(dir string) ([]os.DirEntry, error) {
+	d, err := a.root.Open(dir)
 	if err != nil {
 		return nil, err
 	}
-	if a.own.uid >= 0 {
-		if err := f.Chown(a.own.uid, a.own.gid); err != nil {
-			f.Close()
-			return nil, err
-		}
-	}
-	return f, nil
+	defer d.Close()
+	return d.ReadDir(-1)
 }
 
 // A revision is a policy that was kept.
@@ -191,18 +226,18 @@ func (a *archive) keepObject(sum string, src []byte) error {
 	if _, err := a.object(sum); err == nil {
 		return nil
 	}
-	return replaceFile(a.path("objects", sum), src, a.own)
+	return a.replace(filepath.Join("objects", sum), src)
 }
 
 // object returns what was stored under sum.
 func (a *archive) object(sum string) ([]byte, error) {
-	path := a.path("objects", filepath.Base(sum))
-	src, err := os.ReadFile(path)
+	name := filepath.Join("objects", filepath.Base(sum))
+	src, err := a.root.ReadFile(name)
 	if err != nil {
 		return nil, err
 	}
 	if got := sha256.Sum256(src); hex.EncodeToString(got[:]) != sum {
-		return nil, fmt.Errorf("%s is damaged: it does not have the hash it is named by", path)
+		return nil, fmt.Errorf("%s is damaged: it does not have the hash it is named by", a.path(name))
 	}
 	return src, nil
 }
@@ -212,12 +247,12 @@ func (a *archive) write(name string, v any) error {
 	if err != nil {
 		return err
 	}
-	return replaceFile(a.path(name), append(b, '\n'), a.own)
+	return a.replace(name, append(b, '\n'))
 }
 
 // readJSON reads a file of the archive. It reports false when there is none.
 func (a *archive) readJSON(name string, v any) (bool, error) {
-	b, err := os.ReadFile(a.path(name))
+	b, err := a.root.ReadFile(name)
 	if errors.Is(err, fs.ErrNotExist) {
 		return false, nil
 	}
@@ -233,7 +268,7 @@ func (a *archive) readJSON(name string, v any) (bool, error) {
 // all are the revisions of every policy file, and what is wrong with those
 // that cannot be read.
 func (a *archive) all() (all []*revision, bad error) {
-	names, err := os.ReadDir(a.path("revisions"))
+	names, err := a.list("revisions")
 	if err != nil {
 		return nil, err
 	}
@@ -330,7 +365,7 @@ func (a *archive) prune() error {
 	count := make(map[string]int)
 	for _, r := range all {
 		if count[r.Policy]++; count[r.Policy] > keptRevisions && (r.InForce == 0 || r.InForce != last[r.Policy]) {
-			if err := os.Remove(a.path(r.name())); err != nil {
+			if err := a.root.Remove(r.name()); err != nil {
 				return err
 			}
 			continue
@@ -339,19 +374,27 @@ func (a *archive) prune() error {
 			needed[f.SHA256] = true
 		}
 	}
-	objects, err := os.ReadDir(a.path("objects"))
+	objects, err := a.list("objects")
 	if err != nil {
 		return err
 	}
 	for _, e := range objects { // what an interrupted write has left is among them
 		if !needed[e.Name()] {
-			if err := os.Remove(a.path("objects", e.Name())); err != nil {
+			if err := a.root.Remove(filepath.Join("objects", e.Name())); err != nil {
 				return err
 			}
 		}
 	}
-	for _, name := range slices.Concat(beside(a.path("lock"), ownFiles), beside(a.path("revisions", "any"), ownFiles)) {
-		_ = os.Remove(name)
+	for _, dir := range []string{".", "revisions"} {
+		entries, err := a.list(dir)
+		if err != nil {
+			return err
+		}
+		for _, e := range entries {
+			if strings.HasPrefix(e.Name(), ownFiles) {
+				_ = a.root.Remove(filepath.Join(dir, e.Name()))
+			}
+		}
 	}
 	return nil
 }

@@ -4,6 +4,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -154,6 +155,67 @@ func TestArchiveDamaged(t *testing.T) {
 				t.Fatalf("%s, after the repair: %v", file, err)
 			}
 		}
+	}
+}
+
+// Whoever owns the state directory cannot have root write elsewhere by links in it.
+func TestArchiveLinksLeadNowhere(t *testing.T) {
+	for _, name := range []string{"audit.log", "lock", "active.json", "objects", "revisions"} {
+		a, path := testPolicyDir(t)
+		outside := t.TempDir()
+		target := filepath.Join(outside, "precious")
+		if name == "objects" || name == "revisions" {
+			if err := os.Mkdir(target, 0o700); err != nil {
+				t.Fatal(err)
+			}
+		} else if err := os.WriteFile(target, []byte("precious"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.RemoveAll(a.path(name)); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Symlink(target, a.path(name)); err != nil {
+			t.Fatal(err)
+		}
+		err := os.WriteFile(path, []byte(policyText(0)), 0o600)
+		if err != nil {
+			t.Fatal(err)
+		}
+		r := &reading{}
+		p, err := policy.LoadWith(path, r.read)
+		if err != nil {
+			t.Fatal(err)
+		}
+		err = a.locked(func() error {
+			return errors.Join(a.keep(path, r, p, true), a.log(auditEntry{}), a.setInForce(activation{}))
+		})
+		if (err == nil) != (name == "active.json") { // a link there is replaced
+			t.Errorf("%s: %v", name, err)
+		}
+		if b, err := os.ReadFile(target); err == nil && string(b) != "precious" {
+			t.Errorf("by %s %q was written", name, b)
+		}
+		if in, err := os.ReadDir(target); err == nil && len(in) > 0 {
+			t.Errorf("by %s %v was written", name, in)
+		}
+	}
+}
+
+// Nor by what it says is in force.
+func TestRootNamesThePolicyFile(t *testing.T) {
+	a := testArchive(t)
+	if err := a.setInForce(activation{Policy: "/etc/precious"}); err != nil {
+		t.Fatal(err)
+	}
+	a.own.uid = 12345 // as openArchive has it for root
+	var exit *exitError
+	_, err := a.policyPath("")
+	if !errors.As(err, &exit) || exit.code != exitUsage || err.Error() != "the state directory says that the policy file is /etc/precious, and belongs to another user: name the file" {
+		t.Error(err)
+	}
+	a.own.uid = 0
+	if path, err := a.policyPath(""); path != "/etc/precious" {
+		t.Error(path, err)
 	}
 }
 

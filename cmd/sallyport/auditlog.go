@@ -106,7 +106,7 @@ func (a *archive) log(e auditEntry) error {
 	defer f.Close()
 	last, torn, err := tail(f)
 	if err != nil {
-		return fmt.Errorf("the audit log %s: %w", f.Name(), err)
+		return fmt.Errorf("the audit log %s: %w", a.path(auditName), err)
 	}
 	e.Number, e.Prev = 1, firstPrev
 	if last != nil {
@@ -124,7 +124,7 @@ func (a *archive) log(e auditEntry) error {
 		e.Recovered = string(bytes.ToValidUTF8(torn, []byte("�")))
 		size -= int64(len(torn))
 		if err := f.Truncate(size); err != nil {
-			return fmt.Errorf("the audit log %s: %w", f.Name(), err)
+			return fmt.Errorf("the audit log %s: %w", a.path(auditName), err)
 		}
 	}
 	var line bytes.Buffer
@@ -134,15 +134,28 @@ func (a *archive) log(e auditEntry) error {
 		return err
 	}
 	step("about to log")
-	_, err = f.Write(line.Bytes())
+	if err := extend(f, size, line.Bytes()); err != nil {
+		return fmt.Errorf("the audit log %s: %w", a.path(auditName), err)
+	}
+	if last == nil {
+		return syncDir(a.root)
+	}
+	return nil
+}
+
+// extend appends a line to a file of that size, whole or not at all.
+func extend(f interface {
+	io.Writer
+	Sync() error
+	Truncate(size int64) error
+}, size int64, line []byte,
+) error {
+	_, err := f.Write(line)
 	if err == nil {
 		err = f.Sync()
 	}
 	if err != nil { // a full disk has taken part of it
-		return errors.Join(fmt.Errorf("the audit log %s: %w", f.Name(), err), f.Truncate(size))
-	}
-	if last == nil {
-		return syncDir(a.dir)
+		return errors.Join(err, f.Truncate(size))
 	}
 	return nil
 }
@@ -228,7 +241,7 @@ func readAudit(r io.Reader) (entries []auditEntry, broken *brokenChain, hash str
 
 // audit reads the archive's log.
 func (a *archive) audit() (entries []auditEntry, broken *brokenChain, hash string, err error) {
-	f, err := os.Open(a.path(auditName))
+	f, err := a.root.Open(auditName)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil, firstPrev, nil
 	}

@@ -262,6 +262,6 @@ func (h *hits) change(by func(*hitsFile)) error {
 		if err != nil {
 			return err
 		}
-		return replaceFile(path, append(b, '\n'), a.own)
+		return a.replace(filepath.Base(path), append(b, '\n'))
 	})
 }

@@ -7,7 +7,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
-	"os"
+	"io/fs"
 	"path/filepath"
 	"time"
 )
@@ -40,11 +40,11 @@ func (c *confirmation) over() bool { return !time.Now().Before(c.Deadline) }
 
 // settled forgets what waits. The archive has to be locked.
 func (a *archive) settled() error {
-	err := os.Remove(a.path(pendingName))
-	if errors.Is(err, os.ErrNotExist) {
+	err := a.root.Remove(pendingName)
+	if errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}
-	return errors.Join(err, syncDir(a.dir))
+	return errors.Join(err, syncDir(a.root))
 }
 
 // await makes c one that is taken back unless it is confirmed. The archive has

@@ -6,9 +6,10 @@ package main
 import (
 	"errors"
 	"fmt"
-	"os"
 
 	"github.com/spf13/cobra"
+
+	"sallyport/policy"
 )
 
 func policyConfirmCommand() *cobra.Command {
@@ -51,7 +52,7 @@ func (a *archive) confirm(message string) (*confirmation, error) {
 	case w.over():
 		return nil, fmt.Errorf("revision %.8s had to be confirmed by %s: it is too late", w.Revision, w.Deadline.Format("15:04:05"))
 	}
-	now, err := os.ReadFile(w.Policy)
+	now, _, err := policy.ReadFile(w.Policy, maxPolicy)
 	if err != nil {
 		return nil, err
 	}

@@ -90,9 +90,14 @@ func (f *policyFile) now() ([]byte, stamp, error) {
 // lockIt makes this the only process that changes the file. The lock ends
 // with the process; the file that carries it says whose it is.
 func (f *policyFile) lockIt() error {
-	path := filepath.Join(filepath.Dir(f.real), ownFiles+"lock-"+filepath.Base(f.real))
+	name := ownFiles + "lock-" + filepath.Base(f.real)
+	dir, err := os.OpenRoot(filepath.Dir(f.real))
+	if err != nil {
+		return fmt.Errorf("locking %s: %w", f.real, err)
+	}
+	defer dir.Close()
 	for {
-		l, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o644)
+		l, err := dir.OpenFile(name, os.O_RDWR|os.O_CREATE, 0o644)
 		if err != nil {
 			return fmt.Errorf("locking %s: %w", f.real, err)
 		}
@@ -111,7 +116,7 @@ func (f *policyFile) lockIt() error {
 			return fmt.Errorf("%s is being changed by %s; try again when that has ended", f.path, who)
 		}
 		mine, err1 := l.Stat()
-		there, err2 := os.Stat(path)
+		there, err2 := dir.Lstat(name)
 		if err1 == nil && err2 == nil && os.SameFile(mine, there) {
 			f.lock = l
 			if err = l.Truncate(0); err == nil {

@@ -66,6 +66,9 @@ func (a *archive) policyPath(path string) (string, error) {
 		return "", &exitError{exitUsage, fmt.Errorf("no gateway has run with the state directory %s; name the policy file, or another directory with --state", filepath.Dir(a.dir))}
 	case path == "" && now.Policy == "":
 		return "", &exitError{exitUsage, errors.New("the built-in policy is in force, which has no file; name the policy file")}
+	case path == "" && a.own.uid > 0:
+		// Else whoever the gateway runs as could have root write to any file.
+		return "", &exitError{exitUsage, fmt.Errorf("the state directory says that the policy file is %s, and belongs to another user: name the file", now.Policy)}
 	case path == "":
 		return now.Policy, nil
 	}
@@ -75,7 +78,7 @@ func (a *archive) policyPath(path string) (string, error) {
 	}
 	mine, err1 := os.Stat(full)
 	its, err2 := os.Stat(now.Policy)
-	if err1 == nil && err2 == nil && os.SameFile(mine, its) {
+	if err1 == nil && err2 == nil && os.SameFile(mine, its) && a.own.uid <= 0 {
 		return now.Policy, nil
 	}
 	return full, nil

@@ -4,6 +4,7 @@
 package main
 
 import (
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -38,22 +39,34 @@ func stampOf(info fs.FileInfo) stamp {
 // reads it, and whatever happens meanwhile, finds the old content or the new
 // one, whole. When it returns nil, that outlasts a loss of power.
 func replaceFile(path string, src []byte, s stamp) error {
-	dir := filepath.Dir(path)
-	f, err := os.CreateTemp(dir, tempPrefix(path)+"*")
+	dir, err := os.OpenRoot(filepath.Dir(path))
 	if err != nil {
 		return fmt.Errorf("replacing %s: %w", path, err)
 	}
-	temp := f.Name()
-	step("temporary file made")
-	if err := fill(f, src, s); err != nil {
-		return errors.Join(fmt.Errorf("replacing %s: %w", path, err), os.Remove(temp))
-	}
-	if err := os.Rename(temp, path); err != nil {
-		return errors.Join(fmt.Errorf("replacing %s: %w", path, err), os.Remove(temp))
-	}
-	step("renamed " + filepath.Base(path))
-	if err := syncDir(dir); err != nil {
+	defer dir.Close()
+	if err := replaceIn(dir, filepath.Base(path), src, s); err != nil {
 		return fmt.Errorf("replacing %s: %w", path, err)
+	}
+	return nil
+}
+
+// replaceIn is replaceFile in a directory.
+func replaceIn(dir *os.Root, name string, src []byte, s stamp) error {
+	temp := tempPrefix(name) + rand.Text()
+	f, err := dir.OpenFile(temp, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600)
+	if err != nil {
+		return err
+	}
+	step("temporary file made")
+	if err = fill(f, src, s); err == nil {
+		err = dir.Rename(temp, name)
+	}
+	if err != nil {
+		return errors.Join(err, dir.Remove(temp))
+	}
+	step("renamed " + name)
+	if err := syncDir(dir); err != nil {
+		return err
 	}
 	step("directory on disk")
 	return nil
@@ -89,8 +102,8 @@ func fill(f *os.File, src []byte, s stamp) error {
 	return f.Close()
 }
 
-func syncDir(dir string) error {
-	d, err := os.Open(dir)
+func syncDir(dir *os.Root) error {
+	d, err := dir.Open(".")
 	if err != nil {
 		return err
 	}
