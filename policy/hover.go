@@ -5,6 +5,7 @@ package policy
 
 import (
 	"fmt"
+	"path/filepath"
 	"strings"
 	"unicode/utf8"
 )
@@ -114,4 +115,17 @@ func (n *node) inline(most int) string {
 		return open + strings.Join(parts, ", ") + end
 	}
 	return strings.Join(strings.Fields(n.text), " ")
+}
+
+// FileAt is the path of the file that is named at a place: a list, or what is
+// included. ok is false when none is.
+func (d *Draft) FileAt(line, col int) (path string, ok bool) {
+	s := d.spotAt(line, col)
+	if s == nil || s.isKey || s.key == nil || s.key.name != "file" || s.node.text == "" {
+		return "", false
+	}
+	if filepath.IsAbs(s.node.text) {
+		return s.node.text, true
+	}
+	return filepath.Join(d.dir, s.node.text), true
 }

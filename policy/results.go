@@ -47,6 +47,9 @@ func (t TestResult) String() string {
 	return fmt.Sprintf("%-4s  %-9s  %s  %s", word, t.Want, t.Request, got(t.d))
 }
 
+// GotText tells what became of the request, and by which rule.
+func (t TestResult) GotText() string { return got(t.d) }
+
 // runTests asks the policy its own tests.
 func (p *Policy) runTests() []TestResult {
 	results := make([]TestResult, len(p.tests))

@@ -40,6 +40,7 @@ func policyCommand() *cobra.Command {
 		policyHistoryCommand(),
 		policyHitsCommand(),
 		policyListsCommand(),
+		policyLSPCommand(),
 		policyRollbackCommand(),
 		policySchemaCommand(),
 		policyStarterCommand(),
