@@ -155,13 +155,13 @@ func (t *inlineText) remove(i int) error {
 	items := t.list.items
 	want := &node{kind: listNode, items: slices.Delete(slices.Clone(items), i, i+1)}
 	from, to := t.extent(items[i])
-	if i+1 < len(items) && items[i+1].line == items[i].line {
-		next, _ := t.extent(items[i+1])
-		return t.replace(from, next, "", want)
-	}
 	if i > 0 && items[i-1].line == items[i].line && items[i-1].kind != mapNode {
 		_, from = t.extent(items[i-1])
 		return t.replace(from, to, "", want)
+	}
+	if i+1 < len(items) && items[i+1].line == items[i].line {
+		next, _ := t.extent(items[i+1])
+		return t.replace(from, next, "", want)
 	}
 	line, end := t.lineOf(from)
 	if bytes.HasPrefix(t.src[end:], []byte("\r")) {

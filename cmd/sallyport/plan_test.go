@@ -22,6 +22,7 @@ var plan = []struct {
 }{
 	{"policy", []string{"sallyport/"}, "policy stands on the ground: it decides, and knows nobody who acts"},
 	{"policy", []string{"net/http"}, "a decision needs no connection"},
+	{"policy/convert", []string{"sallyport/gateway", "sallyport/tunnel", "sallyport/certs", "net/http"}, "converting is reading and writing text; only a policy is asked"},
 	{"tunnel", []string{"sallyport/"}, "tunnel stands on the ground: it moves bytes and is told what is permitted"},
 	{"certs", []string{"sallyport/"}, "certs stands on the ground and plugs into gateway as functions"},
 	{"gateway/h1", []string{"sallyport/", "net"}, "the grammar looks at bytes only"},
