@@ -114,6 +114,22 @@ func BenchmarkRelay(b *testing.B) {
 	}
 }
 
+// BenchmarkLimits: a request under limits that let it through. Direct is one by a
+// rule without limits, through the same gateway.
+func BenchmarkLimits(b *testing.B) {
+	r := newRig(b, `
+  - {name: limited, from: any, to: 127.0.0.1, ports: any, methods: [GET], paths: [/1024], mode: relay, allow_private: true,
+     limits: {rate: 1000000/s, concurrent: 1000, bandwidth: 100GB/s, response_body: 1MB, per: client}}
+  - {name: free, from: any, to: 127.0.0.1, ports: any, methods: [GET], paths: [/01024], mode: relay, allow_private: true}
+`)
+	origin := r.httpOrigin(false)
+	limited := newExchanger(r.dial(r.addr), "http://"+origin+"/1024", origin)
+	defer limited.Close()
+	free := newExchanger(r.dial(r.addr), "http://"+origin+"/01024", origin)
+	defer free.Close()
+	compare(b, 1024, limited.exchange, free.exchange)
+}
+
 // BenchmarkConnect opens a tunnel, has one exchange through it and closes it.
 func BenchmarkConnect(b *testing.B) {
 	r := newRig(b, "  - {name: pass, from: any, to: 127.0.0.1, ports: any, mode: tunnel, tunnel: {tls: optional}, allow_private: true}\n")
