@@ -32,6 +32,7 @@ type Step struct {
 	Path     string       `json:"path,omitempty"` // canonical, as sent to the origin
 	Detail   string       `json:"detail"`
 	Contract *Contract    `json:"contract,omitempty"`
+	Limits   string       `json:"limits,omitempty"` // that the rule sets, for people
 
 	Decision Decision `json:"-"`
 }
@@ -108,6 +109,7 @@ func (p *Policy) step(q Query) Step {
 	if d.Mode != Deny {
 		c := d.Contract()
 		s.Contract = &c
+		s.Limits = d.Rule.Limits.String()
 	}
 	return s
 }

@@ -63,6 +63,7 @@ decision  originate by rule "erp-to-bank" (line 49)
   origin auth   the gateway (client certificate "acme-at-bank")
   readers       client, gateway, origin
   client sees   none, or the gateway's own when it speaks TLS to the gateway
+  limits        rate 20/s; 8 in progress
 `,
 		},
 	} {

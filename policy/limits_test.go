@@ -121,3 +121,17 @@ rules: [{name: p, from: any, to: any, mode: relay, limits: ours}]
 		t.Errorf("got %v, want %v", got, want)
 	}
 }
+
+func TestLimitsString(t *testing.T) {
+	for want, l := range map[string]*Limits{
+		"":                      nil,
+		"rate 20/s":             {Rate: Rate{20, time.Second}, Burst: 20},
+		"8 in progress; 20MB/s": {Concurrent: 8, Bandwidth: 20_000_000},
+		"request bodies up to 10MB; answers up to 64KiB":                       {RequestBody: 10_000_000, ResponseBody: 64 << 10},
+		"rate 100/min, 5 at once; 2500kB/s, for each client; answers up to 1B": {Rate: Rate{100, time.Minute}, Burst: 5, Bandwidth: 2_500_000, ResponseBody: 1, Per: PerClient},
+	} {
+		if got := l.String(); got != want {
+			t.Errorf("got  %q\nwant %q", got, want)
+		}
+	}
+}
