@@ -303,6 +303,21 @@ func (e *editor) underlines(t *testing.T) {
 		{"version: 2\nrules: []\n", []string{"2:10: Value is not accepted. Valid values: 1."}},
 		{"rules: []\n", []string{`2:1: Missing property "version".`}},
 		{`version: 1
+rules:
+  - {name: a, from: any, to: any, mode: deny, tunnel: {idle: 5m}, allow_private: true, limits: {rate: 5/s}, methods: GET}
+  - {name: b, from: any, to: any, mode: [tunnel, relay], paths: /x, plain_http: redirect, tunnel: {sni: any}}
+  - {name: c, from: any, to: any, mode: [originate], deny: {status: 404}, origin: bank}
+  - {name: d, from: any, to: any, mode: relay, origin: bank}
+`, []string{
+			"4:47: tunnel goes with mode tunnel",
+			"4:67: allow_private does not go with mode deny, which reaches nothing",
+			"4:88: limits does not go with mode deny, which lets nothing through",
+			"5:58: paths does not go with tunnel",
+			"5:69: plain_http goes with a rule that serves only CONNECT",
+			"6:54: deny goes with mode deny",
+			"7:48: origin goes with mode originate or intercept",
+		}},
+		{`version: 1
 clients:
   staff: {gruop: staff, cidr: 10.0.0.0/33}
   lan: 10.0.0.0_8

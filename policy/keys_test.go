@@ -11,8 +11,10 @@ import (
 	"testing"
 )
 
-// What the table says of the modes a key goes with is what the compiler does.
+// What the table says of the modes a key goes with is what the compiler does,
+// and what the schema says.
 func TestKeysGoWithTheirModes(t *testing.T) {
+	schema := compileSchema(t)
 	values := map[string]string{
 		"methods": "GET", "paths": "/x", "tunnel": "{idle: 5m}", "intercept": "{leaf_ttl: 1h}", "origin": `{min_tls: "1.3"}`,
 		"request": "{headers: {remove: x}}", "response": "{headers: {remove: x}}", "plain_http": "redirect",
@@ -44,7 +46,11 @@ func TestKeysGoWithTheirModes(t *testing.T) {
 			for i := range m {
 				words[i] = m[i].String()
 			}
-			src := fmt.Sprintf("version: 1\nrules:\n  - {name: a, from: 10.0.0.0/8, to: x.example, mode: [%s], %s: %s}\n", strings.Join(words, ", "), k.name, value)
+			mode := "[" + strings.Join(words, ", ") + "]"
+			if len(words) == 1 && i%2 == 0 {
+				mode = words[0] // as a text
+			}
+			src := fmt.Sprintf("version: 1\nrules:\n  - {name: a, from: 10.0.0.0/8, to: x.example, mode: %s, %s: %s}\n", mode, k.name, value)
 			_, err := Parse("p.yaml", []byte(src), ".")
 			var e *Error
 			if err != nil && !errors.As(err, &e) {
@@ -53,6 +59,9 @@ func TestKeysGoWithTheirModes(t *testing.T) {
 			refused := err != nil && slices.ContainsFunc(e.Diagnostics, func(d Diagnostic) bool { return d.Code == "P071" || d.Code == "P072" })
 			if refused == k.fits(m) || err != nil && !refused {
 				t.Errorf("%s with mode %v: the table says it goes: %v; the compiler: %v", k.name, m, k.fits(m), err)
+			}
+			if err := schema.Validate(asJSON(t, []byte(src))); (err == nil) != k.fits(m) {
+				t.Errorf("%s with mode %v: the table says it goes: %v; the schema: %v", k.name, m, k.fits(m), err)
 			}
 		}
 	}

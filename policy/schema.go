@@ -100,7 +100,37 @@ func (w *schemaWriter) keys(s *section) object {
 	if required != nil {
 		out = append(out, member{"required", required})
 	}
+	var misfits []object
+	for i := range s.keys {
+		if k := &s.keys[i]; k.modes != nil {
+			misfits = append(misfits, k.misfits())
+		}
+	}
+	if misfits != nil {
+		out = append(out, member{"allOf", misfits})
+	}
 	return out
+}
+
+// misfits is the condition under which a key says nothing in a rule: that the
+// rule has the wrong modes.
+func (k *key) misfits() object {
+	other := object{{"enum", without(modeWords, k.modes)}}
+	listed, why := "items", k.misfit
+	if k.only {
+		listed = "contains"
+	}
+	if why == "" {
+		why = "does not go with " + anyOf(without(modeWords, k.modes))
+	}
+	mode := object{{"anyOf", []object{
+		append(object{{"type", "string"}}, other...),
+		{{"type", "array"}, {"minItems", 1}, {listed, other}},
+	}}}
+	return object{
+		{"if", object{{"required", []string{"mode"}}, {"properties", object{{"mode", mode}}}}},
+		{"then", object{{"properties", object{{k.name, false}}}, {"errorMessage", k.name + " " + why}}},
+	}
 }
 
 func (w *schemaWriter) key(k *key) object {

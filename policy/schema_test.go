@@ -156,7 +156,7 @@ func agree(t testing.TB, s *jsonschema.Schema, name string, src []byte) finding 
 }
 
 // aboutShape are the codes of what a schema can see.
-var aboutShape = map[string]bool{"P020": true, "P021": true, "P022": true, "P023": true, "P024": true, "P025": true, "P026": true}
+var aboutShape = map[string]bool{"P020": true, "P021": true, "P022": true, "P023": true, "P024": true, "P025": true, "P026": true, "P071": true}
 
 // The same for policies in which one value at a time is replaced by another,
 // near it or far from it.
