@@ -9,11 +9,14 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"slices"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
 
+	"sallyport/gateway/h1"
 	"sallyport/policy"
 )
 
@@ -204,4 +207,128 @@ func TestNobodyWaitsForAnother(t *testing.T) {
 			t.Errorf("%d places are taken", n)
 		}
 	})
+}
+
+// TestConcurrentIsNeverExceeded, and nobody is refused who need not be.
+func TestConcurrentIsNeverExceeded(t *testing.T) {
+	const rules = "  - {name: all, from: any, to: 127.0.0.1, ports: any, mode: relay, allow_private: true, limits: {concurrent: 3}}\n"
+	onBothPaths(t, func(t *testing.T, path func(*Server)) {
+		r := newRig(t, rules, path)
+		var inside, most, answered, refused atomic.Int32
+		origin := r.accept(func(c net.Conn) {
+			defer c.Close()
+			br := bufio.NewReader(c)
+			for {
+				if _, err := http.ReadRequest(br); err != nil {
+					return
+				}
+				n := inside.Add(1)
+				for m := most.Load(); n > m && !most.CompareAndSwap(m, n); m = most.Load() {
+				}
+				_, _ = io.WriteString(c, "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhell")
+				time.Sleep(time.Millisecond)
+				inside.Add(-1)
+				_, _ = io.WriteString(c, "o")
+			}
+		})
+		ask := func() int {
+			c := r.dial(r.addr)
+			defer c.Close()
+			fmt.Fprintf(c, "GET http://%s/ HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n", origin)
+			res, err := http.ReadResponse(bufio.NewReader(c), nil)
+			if err != nil {
+				t.Error(err)
+				return 0
+			}
+			_, _ = io.Copy(io.Discard, res.Body)
+			return res.StatusCode
+		}
+		var all sync.WaitGroup
+		for range 20 {
+			all.Go(func() {
+				for range 30 {
+					switch status := ask(); status {
+					case 200:
+						answered.Add(1)
+					case 429:
+						refused.Add(1)
+					default:
+						t.Errorf("status %d", status)
+					}
+				}
+			})
+		}
+		all.Wait()
+		if most.Load() > 3 || answered.Load() == 0 || refused.Load() == 0 {
+			t.Errorf("%d at once, %d answered, %d refused", most.Load(), answered.Load(), refused.Load())
+		}
+		// As many as are allowed, one behind the other on connections of their own.
+		for range 3 {
+			all.Go(func() {
+				for range 100 {
+					if status := ask(); status != 200 {
+						t.Errorf("status %d", status)
+					}
+				}
+			})
+		}
+		all.Wait()
+	})
+}
+
+// A watcher is a client that looks at what is counted when a byte reaches it.
+type watcher struct {
+	client
+	s    *Server
+	open []int // at each write, and at the end
+}
+
+func (w *watcher) begin(*reply) error { return nil }
+func (w *watcher) reusable() bool     { return true }
+func (w *watcher) flush() error       { return nil }
+func (w *watcher) write([]byte) error {
+	w.open = append(w.open, w.s.openPlaces())
+	return nil
+}
+
+func (w *watcher) finish(h1.Fields) error {
+	w.open = append(w.open, w.s.openPlaces())
+	return nil
+}
+
+// pieces are an answer's body.
+type pieces []string
+
+func (p *pieces) next() ([]byte, error) {
+	if len(*p) == 0 {
+		return nil, io.EOF
+	}
+	b := []byte((*p)[0])
+	*p = (*p)[1:]
+	return b, nil
+}
+func (p *pieces) wait() error         { return nil }
+func (p *pieces) trailers() h1.Fields { return nil }
+func (p *pieces) close()              {}
+func (p *pieces) upgraded() net.Conn  { return nil }
+
+// TestPlaceIsFreeBeforeTheLastByte: who has the whole answer may ask again at
+// once, on another connection.
+func TestPlaceIsFreeBeforeTheLastByte(t *testing.T) {
+	for name, tt := range map[string]struct {
+		length int64
+		open   []int
+	}{
+		"known":   {6, []int{1, 0, 0}},
+		"unknown": {-1, []int{1, 1, 0}},
+	} {
+		var s Server
+		h, _, _ := s.meters.enter(&policy.Limits{Name: "l", Concurrent: 1}, "r", clientAt("10.0.0.1"), time.Now())
+		w := &watcher{s: &s}
+		p := &passage{s: &s, client: w, req: &h1.Request{}, rec: new(Record), up: &nothing, hold: h}
+		p.answer(&answer{status: 200, length: tt.length, body: &pieces{"one", "two"}})
+		if !slices.Equal(w.open, tt.open) {
+			t.Errorf("%s length: open %v, want %v", name, w.open, tt.open)
+		}
+	}
 }
