@@ -132,42 +132,36 @@ func TestPlacesComeBack(t *testing.T) {
 	})
 }
 
-// TestBandwidthIsAskedFor: there is a pace that is asked about every byte that passes: of an
-// answer, of an upload and of a tunnel.
+// TestBandwidthIsAskedFor by answers, uploads and tunnels, and a client that leaves
+// while it waits for its turn has left.
 func TestBandwidthIsAskedFor(t *testing.T) {
 	const rules = "  - {name: slow, from: any, to: 127.0.0.1, ports: any, mode: [relay, tunnel], tunnel: {tls: optional}, allow_private: true, limits: {bandwidth: 125GB/s}}\n"
 	onBothPaths(t, func(t *testing.T, path func(*Server)) {
 		r := newRig(t, rules, path)
-		began := time.Now()
-		r.server.meters.clock(began)
-		m := func() bucket {
-			k := keyOf(&policy.Limits{}, "slow", policy.Client{})
-			shard := &r.server.meters.shards[r.server.meters.hash(k)%meterShards]
+		meters := &r.server.meters
+		now := meters.clock(time.Now())
+		k := keyOf(&policy.Limits{}, "slow", policy.Client{})
+		shard := &meters.shards[meters.hash(k)%meterShards]
+		used := func() bucket {
 			shard.mu.Lock()
 			defer shard.mu.Unlock()
-			return shard.meter(k, 0).bytes
+			return shard.meter(k, now).bytes
 		}
 		// As if the bandwidth had been used up for an hour: a byte of it waits, and so
 		// is seen to be asked for.
-		spend := func() {
-			m()
-			k := keyOf(&policy.Limits{}, "slow", policy.Client{})
-			shard := &r.server.meters.shards[r.server.meters.hash(k)%meterShards]
-			shard.mu.Lock()
-			shard.of[k].bytes = bucket(r.server.meters.clock(time.Now()) + int64(time.Hour))
-			shard.mu.Unlock()
-		}
+		shard.mu.Lock()
+		shard.meter(k, now).bytes = bucket(now + int64(time.Hour))
+		shard.mu.Unlock()
 		origin := r.httpOrigin(false)
-		spend()
 		for _, say := range []string{
 			"GET http://" + origin + "/1000 HTTP/1.1\r\nHost: a\r\n\r\n",
 			"POST http://" + origin + "/1 HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\nhello",
 			"CONNECT " + origin + " HTTP/1.1\r\nHost: a\r\n\r\nGET /1 HTTP/1.1\r\n\r\n",
 		} {
-			before := m()
+			before := used()
 			c := r.dial(r.addr)
 			_, _ = io.WriteString(c, say)
-			for m() == before {
+			for used() == before {
 				time.Sleep(time.Millisecond)
 			}
 			_ = c.(*net.TCPConn).SetLinger(0)
