@@ -82,7 +82,11 @@ func (r *reporter) shapeSection(n *node, s *section) {
 			near := nearest(p.key.text, s.names())
 			meant[near] = true
 			p.value.bad = true
-			r.errorf(p.key, "P021", didYouMean(near), "unknown key %q in %s", p.key.text, s.title)
+			hint := didYouMean(near)
+			if hint == "" && len(s.keys) <= 12 { // more would be no help
+				hint = "one of " + strings.Join(s.names(), ", ")
+			}
+			r.errorf(p.key, "P021", hint, "unknown key %q in %s", p.key.text, s.title)
 			continue
 		}
 		r.shape(p.value, k.value, k.name)
