@@ -42,7 +42,7 @@ many entries and bad lines they have, their age, and the rules about them.`,
 		},
 	}
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print the lists as JSON")
-	cmd.AddCommand(listsAddCommand(), listsRemoveCommand(), listsCheckCommand())
+	cmd.AddCommand(listsAddCommand(), listsCheckCommand(), listsCompileCommand(), listsRemoveCommand())
 	return cmd
 }
 
