@@ -113,7 +113,7 @@ func (p *passage) give(a *answer, data []byte) error {
 			if err := p.client.flush(); err != nil {
 				return gone(err)
 			}
-			if err := sleep(p.client.context(), wait); err != nil {
+			if err := p.hold.sleep(p.client.context(), wait); err != nil {
 				return err
 			}
 			p.now = time.Now()
@@ -142,7 +142,8 @@ func (p *passage) put(data []byte) error {
 }
 
 // sleep returns after d, or with the cause of ctx's end.
-func sleep(ctx context.Context, d time.Duration) error {
+func (h *hold) sleep(ctx context.Context, d time.Duration) error {
+	defer h.waited(time.Now())
 	t := time.NewTimer(d)
 	defer t.Stop()
 	select {
@@ -153,10 +154,20 @@ func sleep(ctx context.Context, d time.Duration) error {
 	}
 }
 
+// waited notes that bytes have waited since began.
+func (h *hold) waited(began time.Time) { h.paced.Add(int64(time.Since(began))) }
+
+// tunnelled notes how long they have in a tunnel. A nil hold has none.
+func (h *hold) tunnelled(paced time.Duration) {
+	if h != nil {
+		h.paced.Add(int64(paced))
+	}
+}
+
 // errLargeBody says that a request's body has grown larger than its limit.
 var errLargeBody = errors.New("the request's body is larger than its limit")
 
-// paced enters in the record how long its bytes were kept waiting.
+// paced enters in the record how long bytes have waited under h.
 func (r *Record) paced(h *hold) {
 	if h == nil {
 		return

@@ -170,7 +170,7 @@ func TestBandwidthIsAskedFor(t *testing.T) {
 			r.mu.Lock()
 			rec := r.records[len(r.records)-1]
 			r.mu.Unlock()
-			if rec.Limit != limitBandwidth || rec.Paced < time.Minute || rec.Limits != "rule/slow" {
+			if rec.Limit != limitBandwidth || rec.Paced <= 0 || rec.Paced > 2*rec.Total || rec.Limits != "rule/slow" {
 				t.Errorf("%.20s: limit %q of %q, paced %v, %s", say, rec.Limit, rec.Limits, rec.Paced, rec.Outcome)
 			}
 		}

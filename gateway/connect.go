@@ -85,6 +85,7 @@ func (s *Server) tunnelEnded(live *liveTunnel, hold *hold, res tunnel.Result, er
 	if err != nil {
 		rec.fail(tunnelError(err, res.Reason, rec.Decision.Rule.Name))
 	}
+	hold.tunnelled(res.Paced)
 	rec.paced(hold)
 	s.report(rec)
 }

@@ -160,7 +160,7 @@ type hold struct {
 	meter  *meter
 	limits *policy.Limits
 	left   atomic.Bool
-	paced  atomic.Int64 // how long bytes were kept waiting, in ns
+	paced  atomic.Int64 // how long bytes have waited, in ns
 }
 
 // release gives the place to the next. Once is enough, and more does no harm. A
@@ -205,6 +205,5 @@ func (h *hold) pace(n int) (int, time.Duration) {
 	if wait < time.Millisecond { // it is not forgotten: the next has to wait for it as well
 		return n, 0
 	}
-	h.paced.Add(int64(wait))
 	return n, wait
 }

@@ -49,6 +49,7 @@ func (p *passage) switchProtocols(a *answer, asked bool) {
 	run := &tunnel.Tunnel{Client: client, Origin: origin, Early: early, Idle: p.s.Limits.tunnel(), Pace: p.hold.tunnelPace()}
 	moved, err := p.s.tunnels.run(live, run)
 	p.rec.Sent, p.rec.Received = moved.Sent, moved.Received
+	p.hold.tunnelled(moved.Paced)
 	p.rec.Outcome = Done
 	if err != nil {
 		p.fail(tunnelError(err, moved.Reason, p.decision.Rule.Name))

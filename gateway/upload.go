@@ -83,6 +83,7 @@ func (u *upload) wait(n int) {
 	if wait == 0 {
 		return
 	}
+	defer u.hold.waited(time.Now())
 	t := time.NewTimer(wait)
 	defer t.Stop()
 	select {
@@ -140,11 +141,13 @@ func (u *upload) stop() {
 	if !u.quit.Swap(true) && u.cut != nil {
 		close(u.cut)
 	}
-	if u.complete() {
+	switch {
+	case !u.complete():
+		u.halt()
+	case u.cut == nil:
 		return
 	}
-	u.halt()
-	u.mu.Lock() // wait for a read that is under way
+	u.mu.Lock() // wait for a read that is under way, or for its turn
 	defer u.mu.Unlock()
 }
 

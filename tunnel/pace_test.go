@@ -80,6 +80,23 @@ func TestPaceOfTheFirstBytes(t *testing.T) {
 	}
 }
 
+// TestPaceIsTold: how long bytes have waited, and not how long they would have.
+func TestPaceIsTold(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		client, near := net.Pipe()
+		far, origin := net.Pipe()
+		ctx, cancel := context.WithCancel(t.Context())
+		time.AfterFunc(90*time.Second, cancel)
+		tun := Tunnel{Client: near, Origin: far, Pace: func(n int) (int, time.Duration) { return 1, time.Minute }}
+		go io.Copy(io.Discard, origin)
+		go client.Write([]byte("four"))
+		res, _ := tun.Run(ctx)
+		if res.Paced != 90*time.Second {
+			t.Errorf("paced %v", res.Paced)
+		}
+	})
+}
+
 // TestWaitingForItsTurnIsNotIdle, and neither is a wait a way out of the other limits.
 func TestWaitingForItsTurnIsNotIdle(t *testing.T) {
 	for name, tt := range map[string]struct {

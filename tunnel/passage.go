@@ -27,6 +27,7 @@ type passage struct {
 	last  atomic.Int64 // when a byte moved last, in nanoseconds after start
 	total atomic.Int64 // bytes taken off MaxBytes
 	held  atomic.Int32 // directions that wait for their pace
+	paced atomic.Int64 // how long they have, in nanoseconds
 
 	hello *Hello // written before Check, read after both directions
 
@@ -77,6 +78,7 @@ func (p *passage) sleep(d time.Duration) error {
 	p.held.Add(1)
 	defer p.held.Add(-1)
 	defer p.touch()
+	defer func(began time.Time) { p.paced.Add(int64(time.Since(began))) }(time.Now())
 	t := time.NewTimer(d)
 	defer t.Stop()
 	select {

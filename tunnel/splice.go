@@ -102,6 +102,7 @@ type Result struct {
 	Received int64  // bytes written to the client, an alert of ours not counted
 	Hello    *Hello // what Check was shown; nil without a Check or when it was not TLS
 	Reason   Reason
+	Paced    time.Duration // how long bytes waited for their Pace, both directions added up
 }
 
 // Run is Start for a caller that waits. The end of ctx cuts the tunnel; the
@@ -154,7 +155,7 @@ func (p *passage) outward() {
 func (p *passage) close() (Result, error) {
 	p.mu.Lock()
 	p.ended = true
-	r := Result{Sent: p.out.n, Received: p.in.n, Hello: p.hello, Reason: p.reason}
+	r := Result{Sent: p.out.n, Received: p.in.n, Hello: p.hello, Reason: p.reason, Paced: time.Duration(p.paced.Load())}
 	err, cut := p.err, p.cut
 	p.mu.Unlock()
 	if r.Reason == "" {
