@@ -6,6 +6,7 @@ package main
 import (
 	"bytes"
 	"cmp"
+	"encoding/json"
 	"errors"
 	"io"
 	"net"
@@ -110,96 +111,131 @@ func newReplay(before, after *policy.Policy) *replay {
 
 // run reads the whole log. seen, when not nil, is told of each line.
 func (r *replay) run(log io.Reader, seen func(line int)) error {
-	err := readLog(log, func(l logLine) error {
+	err := r.inOrder(log, func(j judged) {
 		r.Lines++
 		if seen != nil {
-			seen(l.Number)
+			seen(j.line)
 		}
-		r.line(l)
-		return nil
+		r.gather(j)
 	})
 	r.finish()
 	return err
 }
 
-func (r *replay) line(l logLine) {
-	rec, err := recorded{}, errors.New("the line is longer than any that the gateway writes")
-	if !l.TooLong {
-		rec, err = readRecord(bytes.TrimSpace(l.Text))
+// A judged line is what became of one line of the log.
+type judged struct {
+	line          int
+	rec           recorded
+	err           error           // why there is no decision in it; nothing below is set
+	verified      bool            // it was recorded under a policy given here
+	again         policy.Decision // by that policy
+	faithful      bool            // again is what was recorded
+	same          bool            // there is nothing else to compare with
+	before, after policy.Decision
+	consequence   policy.Consequence
+}
+
+var (
+	errTooLong  = errors.New("the line is longer than any that the gateway writes")
+	errUnended  = errors.New("the log ends within the line")
+	errNoRecord = errors.New("a line without content")
+)
+
+// judge decides again what l tells. It is pure, and may be called for several
+// lines at once.
+func (r *replay) judge(l logLine) judged {
+	j := judged{line: l.Number}
+	text := bytes.TrimSpace(l.Text)
+	switch {
+	case l.TooLong:
+		j.err = errTooLong
+	case len(text) == 0:
+		j.err = errNoRecord
+	default:
+		if j.rec, j.err = readRecord(text); j.err != nil && !l.Whole && !json.Valid(text) {
+			j.err = errUnended
+		}
+	}
+	if j.err != nil {
+		return j
+	}
+	q := j.rec.Query
+	p := r.after
+	if r.before != nil && j.rec.of(r.before) {
+		p = r.before
+	}
+	if j.verified = j.rec.of(p); j.verified {
+		j.again = p.Decide(q)
+		j.faithful = j.rec.same(j.again)
 	}
 	switch {
-	case err == nil:
-		r.decision(l.Number, rec)
-	case errors.Is(err, errOtherLine) || len(l.Text) == 0 && !l.TooLong:
+	case r.before != nil:
+		j.before, j.after = decideAgain(r.before, q), decideAgain(r.after, q)
+	case j.verified:
+		j.same = true
+		return j
+	default:
+		j.after = decideAgain(r.after, q)
+		j.before = j.rec.decision(j.after)
+	}
+	j.consequence = policy.ConsequenceOf(j.before, j.after)
+	return j
+}
+
+// gather counts what became of a line.
+func (r *replay) gather(j judged) {
+	switch {
+	case j.err == nil:
+	case errors.Is(j.err, errOtherLine), errors.Is(j.err, errNoRecord):
 		r.OtherLines++
-	case errors.Is(err, errNotDecided):
+		return
+	case errors.Is(j.err, errNotDecided):
 		r.NotDecided++
-	case !l.Whole:
+		return
+	case errors.Is(j.err, errUnended):
 		r.Truncated = true
+		return
 	default:
 		if r.Unreadable++; r.FirstBad == nil {
-			r.FirstBad = &badLine{l.Number, err.Error()}
+			r.FirstBad = &badLine{j.line, j.err.Error()}
 		}
+		return
+	}
+	r.Decisions++
+	at := j.rec.Query.At
+	if r.First.IsZero() || at.Before(r.First) {
+		r.First = at
+	}
+	if at.After(r.Last) {
+		r.Last = at
+	}
+	if j.verified {
+		r.Verified++
+	}
+	if j.verified && !j.faithful {
+		if r.Unfaithful++; len(r.Wrong) < maxWrong {
+			r.Wrong = append(r.Wrong, unfaithful{j.line, j.rec.outcome(), outcomeOf(j.again), asked(j.rec.Query)})
+		}
+	}
+	switch {
+	case j.same && !j.faithful: // told already
+	case j.same || j.consequence == 0:
+		r.Unchanged++
+	default:
+		r.changed(j)
 	}
 }
 
-// decision makes one decision again.
-func (r *replay) decision(line int, rec recorded) {
-	r.Decisions++
-	if at := rec.Query.At; r.First.IsZero() || at.Before(r.First) {
-		r.First = at
-	}
-	if rec.Query.At.After(r.Last) {
-		r.Last = rec.Query.At
-	}
-	faithful := r.verify(line, rec)
-	var before, after policy.Decision
-	switch {
-	case r.before == nil && rec.of(r.after): // what was recorded and what is compared with are one
-		if faithful {
-			r.Unchanged++
-		}
-		return
-	case r.before == nil:
-		after = decideAgain(r.after, rec.Query)
-		before = rec.decision(after)
-	default:
-		before, after = decideAgain(r.before, rec.Query), decideAgain(r.after, rec.Query)
-	}
-	c := policy.ConsequenceOf(before, after)
-	if c == 0 {
-		r.Unchanged++
-		return
-	}
-	key := shiftKey{c, outcomeOf(before), outcomeOf(after)}
+// changed counts a request that is decided otherwise.
+func (r *replay) changed(j judged) {
+	key := shiftKey{j.consequence, outcomeOf(j.before), outcomeOf(j.after)}
 	ch := r.changes[key]
 	if ch == nil {
-		ch = &shift{Consequences: c.Words(), Before: key.before, After: key.after, consequence: c, places: make(map[string]*place)}
+		ch = &shift{Consequences: key.consequence.Words(), Before: key.before, After: key.after, consequence: key.consequence, places: make(map[string]*place)}
 		r.changes[key] = ch
 	}
 	ch.Requests++
-	r.place(ch, line, rec)
-}
-
-// verify holds a decision to its record when one of the policies is the one that
-// made it, and reports whether it came out the same.
-func (r *replay) verify(line int, rec recorded) bool {
-	p := r.after
-	if r.before != nil && rec.of(r.before) {
-		p = r.before
-	}
-	if !rec.of(p) {
-		return true
-	}
-	r.Verified++
-	d := p.Decide(rec.Query)
-	if rec.same(d) {
-		return true
-	}
-	if r.Unfaithful++; len(r.Wrong) < maxWrong {
-		r.Wrong = append(r.Wrong, unfaithful{line, rec.outcome(), outcomeOf(d), asked(rec.Query)})
-	}
-	return false
+	r.place(ch, j.line, j.rec)
 }
 
 // decision is what was recorded as far as the log tells, to be compared with
