@@ -237,10 +237,11 @@ func (f *hitsFile) have(p *policy.Policy, now time.Time) {
 // change reads the file, changes it and writes it whole, while nobody else does.
 // One that cannot be read is put aside.
 func (h *hits) change(by func(*hitsFile)) error {
-	a, err := openArchive(h.state)
+	a, err := openArchive(h.state) // anew: the directory may have been replaced
 	if err != nil {
 		return err
 	}
+	defer a.root.Close()
 	path := hitsPath(h.state)
 	return a.locked(func() error {
 		f, err := readHitsFile(path)
