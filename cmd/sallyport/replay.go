@@ -136,9 +136,9 @@ type judged struct {
 }
 
 var (
-	errTooLong  = errors.New("the line is longer than any that the gateway writes")
-	errUnended  = errors.New("the log ends within the line")
-	errNoRecord = errors.New("a line without content")
+	errLineTooLong = errors.New("the line is longer than any that the gateway writes")
+	errUnended     = errors.New("the log ends within the line")
+	errNoRecord    = errors.New("a line without content")
 )
 
 // judge decides again what l tells. It is pure, and may be called for several
@@ -148,7 +148,7 @@ func (r *replay) judge(l logLine) judged {
 	text := bytes.TrimSpace(l.Text)
 	switch {
 	case l.TooLong:
-		j.err = errTooLong
+		j.err = errLineTooLong
 	case len(text) == 0:
 		j.err = errNoRecord
 	default:
