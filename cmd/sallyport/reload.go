@@ -30,11 +30,31 @@ type reloader struct {
 	why  string // what the next build is for; "": there is none to do
 	wake chan struct{}
 
-	told string // what was last told of a policy that does not load
+	told    string    // what was last told of a policy that does not load
+	due     time.Time // to confirm, when the timer runs
+	expired time.Time // a deadline that was seen to
+
+	// telling holds a value while a generation is swapped and told to the audit
+	// log. The program does not end in between.
+	telling chan struct{}
 }
 
+// tellPatience is how long the end of the program waits for the audit log.
+const tellPatience = 5 * time.Second
+
 func newReloader(a *active, server *gateway.Server, w *watcher, logger *zerolog.Logger) *reloader {
-	return &reloader{active: a, server: server, watch: w, logger: logger, wake: make(chan struct{}, 1)}
+	r := &reloader{active: a, server: server, watch: w, logger: logger, wake: make(chan struct{}, 1), telling: make(chan struct{}, 1)}
+	r.telling <- struct{}{} // until run has told what is in force
+	return r
+}
+
+// Finish returns when the audit log has been told of what was in force, and
+// lets nothing else come into force. A build that is going on is left.
+func (r *reloader) Finish() {
+	select {
+	case r.telling <- struct{}{}:
+	case <-time.After(tellPatience):
+	}
 }
 
 // Ask has the files loaded, soon. Who asks during a build gets another one.
@@ -69,6 +89,7 @@ func (r *reloader) run(ctx context.Context) {
 		}
 	}
 	r.record(nil, first, source)
+	<-r.telling
 	if first.read != nil && first.read.overtaken() { // before anybody watched
 		r.Ask("file change")
 	}
@@ -80,6 +101,8 @@ func (r *reloader) run(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		case <-deadline.C:
+			r.expired = r.due
+			r.active.expire(r.logger)
 			r.build(ctx, "not confirmed")
 		case <-r.wake:
 			if why := r.asked(); why != "" {
@@ -89,7 +112,8 @@ func (r *reloader) run(ctx context.Context) {
 	}
 }
 
-// await sets t to the time at which something has to have been confirmed.
+// await sets t to the time at which something has to have been confirmed. That
+// may be over: a build takes its time.
 func (r *reloader) await(t *time.Timer) {
 	t.Stop()
 	a := r.active
@@ -97,10 +121,11 @@ func (r *reloader) await(t *time.Timer) {
 		return
 	}
 	w, err := a.archive.waiting()
-	if err != nil || w == nil || w.Policy != a.full || w.over() { // over: that was seen to
+	if err != nil || w == nil || w.Policy != a.full || w.Deadline.Equal(r.expired) {
 		return
 	}
-	t.Reset(time.Until(w.Deadline))
+	r.due = w.Deadline
+	t.Reset(max(0, time.Until(w.Deadline)))
 }
 
 // build loads the files and swaps once, or keeps what there is.
@@ -108,11 +133,20 @@ func (r *reloader) build(ctx context.Context, why string) {
 	before := r.active.now.Load()
 	old := before.gen.Policy
 	after, read, err := r.load(ctx, old.Generation+1)
-	if errors.Is(err, errUnconfirmed) && r.told != err.Error() {
+	if errors.Is(err, errUnconfirmed) && why != "not confirmed" && r.told != err.Error() {
 		r.active.expire(r.logger)
 		after, read, err = r.load(ctx, old.Generation+1)
 	}
 	if ctx.Err() != nil {
+		return
+	}
+	if err == nil {
+		step("policy built")
+	}
+	select {
+	case r.telling <- struct{}{}:
+		defer func() { <-r.telling }()
+	case <-ctx.Done():
 		return
 	}
 	if err != nil {
@@ -125,11 +159,14 @@ func (r *reloader) build(ctx context.Context, why string) {
 		r.refused(before, read, why, err)
 		return
 	}
-	step("policy built")
+	again := r.told != ""
 	r.told = ""
 	if before.stale == nil && same(before, after) {
 		after.read.forget()
-		if why == "SIGHUP" {
+		if again { // after something that did not load
+			r.logger.Info().Str("trigger", why).Str("revision", old.Revision[:8]).Msg("the policy file says again what is in force")
+			r.record(before, before, why)
+		} else if why == "SIGHUP" {
 			r.logger.Info().Str("trigger", why).Str("revision", old.Revision[:8]).Msg("policy unchanged")
 		}
 		return
@@ -224,7 +261,7 @@ func (r *reloader) log(e auditEntry, now activation) {
 	if a == nil {
 		return
 	}
-	err := a.locked(func() error { return errors.Join(a.log(e), a.setInForce(now)) })
+	err := a.locked(func() error { return errors.Join(a.setInForce(now), a.log(e)) })
 	if err != nil {
 		r.logger.Error().Str("source", e.Source).Str("result", e.Result).Str("error", err.Error()).Msg("the audit log was not written")
 	}

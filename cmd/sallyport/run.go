@@ -119,6 +119,7 @@ func run(o runOptions) error {
 	banner(os.Stdout, o, listeners, active.now.Load())
 	logger.Info().Str("revision", active.policy().Revision[:8]).Strs("listen", addresses(listeners)).Msg("serving")
 	go reload.run(ctx)
+	defer reload.Finish()
 
 	for {
 		select {
