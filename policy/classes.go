@@ -23,6 +23,8 @@ type cut struct {
 	moments []time.Time
 	timed   bool     // the rules depend on the time, see newGrid
 	unsure  []string // where there may be more classes
+
+	urls map[*Rule][]urlPrefix // see urlPrefixes
 }
 
 // An arrival is how a request arrives, as far as the port matters.
@@ -36,16 +38,26 @@ type arrival struct {
 const (
 	maxIdentities = 4096
 	maxPaths      = 4096
-	maxEntries    = 200_000 // of lists that candidates are made of
+	maxEntries    = 50_000 // hosts
+	maxGlobs      = 64
+	maxURLs       = 256
+	fewNames      = 16 // of a list file
 	maxAsked      = 1_000_000
 )
 
 // newCut cuts requests for rules, at moments from at on.
 func newCut(rules []*Rule, at time.Time) *cut {
+	return cutFor(rules, rules, at, true, false)
+}
+
+// cutFor cuts requests that about, some of rules, may be about. When it is not
+// thorough, it looks at a few names of each list file. Lean is for those who
+// look for a request that as few rules as possible match, see cutClients.
+func cutFor(rules, about []*Rule, at time.Time, thorough, lean bool) *cut {
 	c := &cut{}
-	c.clients = c.cutClients(rules)
-	c.hosts = c.cutHosts(rules)
-	c.forms = cutForms(rules)
+	c.clients = c.cutClients(rules, about, lean)
+	c.hosts = c.cutHosts(rules, about, thorough, lean)
+	c.forms = c.cutForms(rules)
 	c.methods = cutMethods(rules)
 	c.paths = c.cutPaths(rules)
 	c.moments = cutMoments(rules, at)
@@ -59,15 +71,18 @@ func (c *cut) doubt(format string, args ...any) {
 }
 
 // cutForms has each kind of request at a port of each class.
-func cutForms(rules []*Rule) []arrival {
+func (c *cut) cutForms(rules []*Rule) []arrival {
 	ends := []uint32{1, 80, 81, 443, 444} // http at port 80 means 443 to originate
 	for _, r := range rules {
 		for _, p := range slices.Concat(r.ports, r.relayPorts) {
 			ends = append(ends, uint32(p.first), uint32(p.last)+1)
 		}
+		for _, u := range c.urlPrefixes(r) {
+			ends = append(ends, uint32(u.port), uint32(u.port)+1)
+		}
 	}
 	slices.Sort(ends)
-	ends = slices.Compact(ends)
+	ends = slices.DeleteFunc(slices.Compact(ends), func(p uint32) bool { return p == 0 || p > 65535 })
 	var ports []uint16
 	for i, first := range ends {
 		last := uint32(65535)
@@ -190,21 +205,21 @@ func switches(schedules []*schedule, begin, end time.Time) []time.Time {
 }
 
 // cutClients has an address of each class with each combination of what
-// rules ask a client to prove.
-func (c *cut) cutClients(rules []*Rule) []Client {
-	var (
-		nets     []netip.Prefix
-		who      = []Client{{}}
-		subtract bool
-	)
+// rules ask a client to prove. With lean, these are the combinations that get
+// into about: to prove more only puts a client into more groups, which
+// matters where a rule has from_except.
+func (c *cut) cutClients(rules, about []*Rule, lean bool) []Client {
+	var nets []netip.Prefix
+	who := []Client{{}}
 	for _, r := range rules {
-		for _, s := range []*clientSet{&r.from, &r.fromExcept} {
+		for _, s := range r.clientSets() {
 			for i := range s.alts {
 				nets = append(nets, s.alts[i].nets...)
-				who = append(who, s.alts[i].identities()...)
+				if !lean || s == &r.fromExcept || slices.Contains(about, r) {
+					who = append(who, s.alts[i].identities()...)
+				}
 			}
 		}
-		subtract = subtract || len(r.fromExcept.alts) > 0
 	}
 	who = c.combine(uniqueClients(who))
 	var clients []Client
@@ -217,11 +232,19 @@ func (c *cut) cutClients(rules []*Rule) []Client {
 	return clients
 }
 
-// combine adds to who, who has nobody first, those who prove what two and
-// three of them do.
+func (r *Rule) clientSets() []*clientSet {
+	sets := []*clientSet{&r.from, &r.fromExcept}
+	if r.within != nil {
+		sets = append(sets, &r.within.from)
+	}
+	return sets
+}
+
+// combine adds to who, who has nobody first, those who prove what several of
+// them do.
 func (c *cut) combine(who []Client) []Client {
 	all := who
-	for range 2 {
+	for together := 1; ; together++ {
 		var more []Client
 		for _, a := range all {
 			for _, b := range who {
@@ -229,21 +252,20 @@ func (c *cut) combine(who []Client) []Client {
 					more = append(more, both)
 				}
 			}
-			if len(more) > 4*maxIdentities {
+			if len(more) > 8*maxIdentities {
 				break
 			}
 		}
 		more = uniqueClients(slices.Concat(all, more))
 		if len(more) > maxIdentities {
-			c.doubt("clients were asked about with %s proven at once, not with more", map[bool]string{true: "one thing", false: "two things"}[len(all) == len(who)])
+			c.doubt("clients that prove more than %d of the things rules ask for were not asked about", together)
 			return all
 		}
 		if len(more) == len(all) {
-			break
+			return all
 		}
 		all = more
 	}
-	return all
 }
 
 // identities are the least a client can prove to be in the alternative, in
@@ -322,17 +344,18 @@ func cutAddrs(nets []netip.Prefix, v4, v6 netip.Addr) []netip.Addr {
 			}
 		}
 	}
-	rank := func(a netip.Addr) int {
+	var inside, preferred, rest []netip.Addr
+	for _, a := range begins {
 		switch {
 		case containsAddr(nets, a):
-			return 0
+			inside = append(inside, a)
 		case a == v4 || a == v6:
-			return 1
+			preferred = append(preferred, a)
+		default:
+			rest = append(rest, a)
 		}
-		return 2
 	}
-	slices.SortStableFunc(begins, func(a, b netip.Addr) int { return rank(a) - rank(b) })
-	return begins
+	return slices.Concat(inside, preferred, rest)
 }
 
 func lastAddr(p netip.Prefix) netip.Addr {

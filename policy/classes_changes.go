@@ -29,7 +29,7 @@ func classesOfChanges(before, after *Policy, changes Changes, at time.Time, ask 
 	}
 	changed = slices.DeleteFunc(changed, func(r *Rule) bool { return r.Audit }) // it decides nothing
 	c := newCut(rules, at)
-	g := newGrid(c, rules, changed)
+	g := newGrid(c, rules, changed, false)
 	asked := 0
 	g.each(func(q Query) bool {
 		if asked++; asked > maxAsked {

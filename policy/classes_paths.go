@@ -4,6 +4,7 @@
 package policy
 
 import (
+	"maps"
 	"slices"
 	"strings"
 )
@@ -18,6 +19,9 @@ func (c *cut) cutPaths(rules []*Rule) []string {
 	reads := false
 	for _, r := range rules {
 		patterns = append(patterns, r.paths...)
+		for _, u := range c.urlPrefixes(r) {
+			patterns = append(patterns, u.path...)
+		}
 		reads = reads || r.when != nil && r.when.readsPath
 	}
 	if len(patterns) == 0 {
@@ -116,4 +120,40 @@ func (p *pathPattern) instances(fresh string, depth int) []string {
 		paths = append(paths, path)
 	}
 	return paths
+}
+
+// urlPrefixes are the URLs of to and to_except, whatever their hosts, always in
+// the same order.
+func (c *cut) urlPrefixes(r *Rule) []urlPrefix {
+	if !r.urls {
+		return nil
+	}
+	found, ok := c.urls[r]
+	if !ok {
+		found = r.toExcept.urlPrefixes(r.to.urlPrefixes(nil))
+		if len(found) > maxURLs {
+			c.doubt("%d URLs were asked about, and there are more", maxURLs)
+			found = found[:maxURLs]
+		}
+		if c.urls == nil {
+			c.urls = make(map[*Rule][]urlPrefix)
+		}
+		c.urls[r] = found
+	}
+	return found
+}
+
+// urlPrefixes appends the URLs of s and its lists to found until there are too many.
+func (s *hostSet) urlPrefixes(found []urlPrefix) []urlPrefix {
+	for _, h := range slices.SortedFunc(maps.Keys(s.urls), Host.compare) {
+		if found = append(found, s.urls[h]...); len(found) > maxURLs {
+			return found
+		}
+	}
+	for _, l := range s.lists {
+		if len(found) <= maxURLs {
+			found = l.urlPrefixes(found)
+		}
+	}
+	return found
 }

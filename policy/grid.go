@@ -3,13 +3,17 @@
 
 package policy
 
-import "slices"
+import (
+	mathbits "math/bits"
+	"slices"
+)
 
 // A grid is a cut with what rules say of the values of each dimension. Of
 // values that all rules speak of alike, it has one.
 type grid struct {
-	c    *cut
-	axes [axes][]slot
+	c     *cut
+	axes  [axes][]slot
+	least int // of the rules in question a combination must be about
 }
 
 // The dimensions of a query.
@@ -29,24 +33,30 @@ type slot struct {
 	about bits // the rules in question that the value does not exclude
 }
 
-// newGrid keeps the values that one of the rules about can be about, and of
-// these the ones that rules tell apart.
-func newGrid(c *cut, rules, about []*Rule) *grid {
-	g := &grid{c: c}
+// newGrid keeps the values that the rules about, all of them or at least one,
+// can be about, and of these the ones that rules tell apart.
+func newGrid(c *cut, rules, about []*Rule, all bool) *grid {
+	g := &grid{c: c, least: 1}
+	if all {
+		g.least = len(about)
+	}
 	for axis, n := range [axes]int{len(c.clients), len(c.hosts), len(c.forms), len(c.methods), len(c.paths), len(c.moments)} {
 		for i := range n {
 			s := slot{i: i, about: newBits(len(about))}
-			some := false
+			n := 0
 			for k, r := range about {
 				if c.matters(axis, i, r) {
 					s.about.set(k)
-					some = true
+					n++
 				}
 			}
-			if some {
+			if n >= g.least {
 				g.axes[axis] = append(g.axes[axis], s)
 			}
 		}
+	}
+	if slices.ContainsFunc(g.axes[:], func(a []slot) bool { return len(a) == 0 }) {
+		return g
 	}
 	// Of the rules, only those count that meet one of the values in each
 	// dimension.
@@ -71,6 +81,9 @@ func newGrid(c *cut, rules, about []*Rule) *grid {
 			says := c.mark(axis, s.i)
 			for _, r := range meet {
 				says = append(says, c.judge(axis, s.i, r))
+				if r.urls {
+					says = c.markURLs(says, axis, s.i, r)
+				}
 			}
 			if !seen[string(says)] {
 				seen[string(says)] = true
@@ -89,7 +102,7 @@ func (c *cut) matters(axis, i int, r *Rule) bool {
 		// A rule that must see the request decides about its CONNECT, and so
 		// about requests that it then has nothing to say of; one that looks
 		// at the path refuses those it cannot read, before it looks further.
-		if r.unseen() == look || r.paths != nil {
+		if r.unseen() == look || r.paths != nil || r.urls {
 			return true
 		}
 	}
@@ -103,7 +116,13 @@ func (c *cut) judge(axis, i int, r *Rule) byte {
 	switch axis {
 	case axisClient:
 		w.q.Client, first, last = c.clients[i], condFrom, condFromExcept
+		if r.within != nil && r.within.from.has(&w.q.Client, false) == no {
+			return byte(no) << 1
+		}
 	case axisHost:
+		if r.within != nil && !r.within.to.has(c.hosts[i]) {
+			return byte(no) << 1
+		}
 		w.q.Host, first, last = c.hosts[i], condTo, condToExcept
 		more = r.reaches(c.hosts[i])
 	case axisForm:
@@ -143,23 +162,45 @@ func (c *cut) mark(axis, i int) []byte {
 	return []byte{0}
 }
 
+// markURLs tells apart the values that the URLs of r may: they bind host, port
+// and path together.
+func (c *cut) markURLs(says []byte, axis, i int, r *Rule) []byte {
+	switch axis {
+	case axisHost:
+		if h := c.hosts[i]; r.to.hasURLs(h) || r.toExcept.hasURLs(h) {
+			says = append(append(says, h.String()...), 0)
+		}
+	case axisForm:
+		f := c.forms[i]
+		q := Query{Scheme: f.scheme, Port: f.port}
+		for _, u := range c.urlPrefixes(r) {
+			says = append(says, bit(u.port == f.port), bit(u.port == originPort(&q)))
+		}
+	case axisPath:
+		for _, u := range c.urlPrefixes(r) {
+			says = append(says, bit(u.path.holds(c.paths[i], true)), bit(u.path.holds(c.paths[i], false)))
+		}
+	}
+	return says
+}
+
 // each calls ask with every combination that one of the rules in question may
 // be about, until it returns false. A CONNECT has neither method nor path.
 func (g *grid) each(ask func(Query) bool) {
 	for _, c := range g.axes[axisClient] {
 		for _, h := range g.axes[axisHost] {
 			ch := c.about.and(h.about)
-			if ch == nil {
+			if !g.enough(ch) {
 				continue
 			}
 			for _, t := range g.axes[axisMoment] {
 				cht := ch.and(t.about)
-				if cht == nil {
+				if !g.enough(cht) {
 					continue
 				}
 				for _, f := range g.axes[axisForm] {
 					about := cht.and(f.about)
-					if about == nil {
+					if !g.enough(about) {
 						continue
 					}
 					a := g.c.forms[f.i]
@@ -183,11 +224,11 @@ func (g *grid) inside(q Query, about bits, ask func(Query) bool) bool {
 	}
 	for _, m := range g.axes[axisMethod] {
 		seen := about.and(m.about)
-		if seen == nil {
+		if !g.enough(seen) {
 			continue
 		}
 		for _, p := range g.axes[axisPath] {
-			if seen.and(p.about) == nil {
+			if !g.enough(seen.and(p.about)) {
 				continue
 			}
 			q.Method, q.Path = g.c.methods[m.i], g.c.paths[p.i]
@@ -197,6 +238,14 @@ func (g *grid) inside(q Query, about bits, ask func(Query) bool) bool {
 		}
 	}
 	return true
+}
+
+func (g *grid) enough(about bits) bool {
+	n := 0
+	for _, w := range about {
+		n += mathbits.OnesCount64(w)
+	}
+	return n >= g.least
 }
 
 // bits is a set of small numbers.

@@ -56,6 +56,44 @@ func (l *nameList) names() iter.Seq2[string, bool] {
 	}
 }
 
+// each are the names of l, in any order.
+func (l *nameList) each() iter.Seq2[string, bool] {
+	return func(yield func(string, bool) bool) {
+		switch {
+		case l.table != nil:
+			for name, v := range l.table.each() {
+				if !yield(name, v&nameAndBelow != 0) {
+					return
+				}
+			}
+		case l.index != nil:
+			for name, v := range l.index.names.each() {
+				below := l.index.has(&l.index.pairs[v].below, l.number)
+				if (below || l.index.has(&l.index.pairs[v].whole, l.number)) && !yield(name, below) {
+					return
+				}
+			}
+		default:
+			l.names()(yield)
+		}
+		runtime.KeepAlive(l)
+	}
+}
+
+// each are the names of a table with their values. The names must not outlive
+// the table.
+func (t *nameTable) each() iter.Seq2[string, uint32] {
+	return func(yield func(string, uint32) bool) {
+		for rest := t.names; len(rest) >= recordHead; {
+			end := recordHead + int(rest[4])
+			if end > len(rest) || !yield(string(rest[recordHead:end]), binary.LittleEndian.Uint32(rest)) {
+				return
+			}
+			rest = rest[end:]
+		}
+	}
+}
+
 // compile makes a table of the names added. The records move together where
 // they are; none moves to where one has yet to be read.
 func (l *nameList) compile() {

@@ -28,6 +28,7 @@ destinations:
   two: [.two.example, 192.0.2.0/24]
   part: [sub.two.example, {glob: "x-*.two.example"}]
   wide: [one, two, .three.example]
+  page: [{url: "https://one.example/a/"}, {url: "http://three.example:8001/"}]
 origins:
   plain: {min_tls: "1.3"}
   cert: {client_cert: {secret: s}}
@@ -38,49 +39,91 @@ rules:
 
 func pick[T any](r *rand.Rand, from ...T) T { return from[r.IntN(len(from))] }
 
-// randomRule is a rule that loads.
-func randomRule(r *rand.Rand, name string) string {
+// A ruleSpec is a rule to be written; what is empty is left out.
+type ruleSpec struct {
+	name, mode, from, to, fromExcept, toExcept, ports, methods, paths, schedule, until, origin string
+	audit, visibleOnly, allowPrivate                                                           string
+}
+
+func (r ruleSpec) String() string {
 	var b strings.Builder
-	mode := pick(r, "deny", "deny", "tunnel", "tunnel", "intercept", "originate", "relay", "[tunnel, originate]", "[intercept, relay]", "[tunnel, relay]")
-	fmt.Fprintf(&b, "  - {name: %s, mode: %s, from: %s, to: %s", name, mode,
-		pick(r, "any", "lan", "lan", "sales", "staff", "temps", "both", "eva", "[eva, sales]"),
-		pick(r, "any", "any", "one", "two", "part", "wide", ".sub.two.example", "[one, part]"))
-	if r.IntN(4) == 0 {
-		fmt.Fprintf(&b, ", from_except: %s", pick(r, "sales", "staff", "temps", "both"))
-	}
-	if r.IntN(4) == 0 {
-		fmt.Fprintf(&b, ", to_except: %s", pick(r, "one", "two", "part", "wide"))
-	}
-	if r.IntN(4) == 0 {
-		fmt.Fprintf(&b, ", ports: %s", pick(r, "any", "443", "[80, 443]", "8000-8100"))
-	}
-	if !strings.Contains(mode, "tunnel") {
-		if r.IntN(3) == 0 {
-			fmt.Fprintf(&b, ", methods: %s", pick(r, "GET", "POST", "[GET, POST]"))
+	fmt.Fprintf(&b, "  - {name: %s", r.name)
+	for _, k := range [][2]string{
+		{"mode", r.mode},
+		{"from", r.from},
+		{"to", r.to},
+		{"from_except", r.fromExcept},
+		{"to_except", r.toExcept},
+		{"ports", r.ports},
+		{"methods", r.methods},
+		{"paths", r.paths},
+		{"schedule", r.schedule},
+		{"until", r.until},
+		{"origin", r.origin},
+		{"audit", r.audit},
+		{"visible_only", r.visibleOnly},
+		{"allow_private", r.allowPrivate},
+	} {
+		if k[1] != "" {
+			fmt.Fprintf(&b, ", %s: %s", k[0], k[1])
 		}
-		if r.IntN(3) == 0 {
-			fmt.Fprintf(&b, ", paths: %s", pick(r, "/a/**", "/a/*", "/*/b", "[/a, /c/**]"))
-		}
-	}
-	if r.IntN(8) == 0 {
-		b.WriteString(", schedule: office")
-	}
-	if r.IntN(8) == 0 {
-		b.WriteString(", until: 2026-03-01")
-	}
-	if r.IntN(12) == 0 {
-		b.WriteString(", audit: true")
-	}
-	if strings.Contains(mode, "originate") && r.IntN(3) == 0 {
-		fmt.Fprintf(&b, ", origin: %s", pick(r, "plain", "cert"))
-	}
-	if mode == "deny" && r.IntN(6) == 0 {
-		b.WriteString(", visible_only: true")
-	}
-	if mode != "deny" && r.IntN(6) == 0 {
-		b.WriteString(", allow_private: true")
 	}
 	b.WriteString("}\n")
+	return b.String()
+}
+
+// randomRule is a rule that loads.
+func randomRule(r *rand.Rand, name string) ruleSpec {
+	s := ruleSpec{name: name}
+	s.mode = pick(r, "deny", "deny", "tunnel", "tunnel", "intercept", "originate", "relay", "[tunnel, originate]", "[intercept, relay]", "[tunnel, relay]")
+	page := "page"
+	if strings.Contains(s.mode, "tunnel") { // nobody sees a URL there
+		page = "one"
+	}
+	s.from = pick(r, "any", "lan", "lan", "sales", "staff", "temps", "both", "eva", "[eva, sales]")
+	s.to = pick(r, "any", "any", "one", "two", "part", "wide", page, ".sub.two.example", "[one, part]")
+	sometimes := func(one int, values ...string) string {
+		if r.IntN(one) == 0 {
+			return pick(r, values...)
+		}
+		return ""
+	}
+	s.fromExcept = sometimes(4, "sales", "staff", "temps", "both")
+	s.toExcept = sometimes(4, "one", "two", "part", "wide", page)
+	s.ports = sometimes(4, "any", "443", "[80, 443]", "8000-8100")
+	if !strings.Contains(s.mode, "tunnel") {
+		s.methods = sometimes(3, "GET", "POST", "[GET, POST]")
+		s.paths = sometimes(3, "/a/**", "/a/*", "/*/b", "[/a, /c/**]")
+	}
+	s.schedule = sometimes(8, "office")
+	s.until = sometimes(8, "2026-03-01")
+	s.audit = sometimes(12, "true")
+	if strings.Contains(s.mode, "originate") {
+		s.origin = sometimes(3, "plain", "cert")
+	}
+	if s.mode == "deny" {
+		s.visibleOnly = sometimes(6, "true")
+	} else {
+		s.allowPrivate = sometimes(6, "true")
+	}
+	return s
+}
+
+// randomRules are some rules that load together.
+func randomRules(r *rand.Rand, most int) []ruleSpec {
+	var rules []ruleSpec
+	for i := range 1 + r.IntN(most) {
+		rules = append(rules, randomRule(r, string(rune('a'+i))))
+	}
+	return rules
+}
+
+func written(rules []ruleSpec) string {
+	var b strings.Builder
+	b.WriteString(randomHead)
+	for _, r := range rules {
+		b.WriteString(r.String())
+	}
 	return b.String()
 }
 
