@@ -13,6 +13,9 @@ var modeByWord = map[string]Mode{"deny": Deny, "tunnel": Tunnel, "intercept": In
 
 func (c *compiler) rule(n *node) *Rule {
 	r := &Rule{Name: n.get("name").str(), Line: n.line}
+	if name := n.get("name"); name != nil {
+		r.col = name.span().Col
+	}
 	if name := n.get("name"); name != nil && !goodName.MatchString(name.text) {
 		c.errorf(name, "P024", hintName, "%q is not a name", name.text)
 	}

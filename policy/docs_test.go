@@ -124,8 +124,35 @@ func (v value) String() string {
 	return strings.Join(parts, ", ")
 }
 
-// Every code the package can report is explained, is shown by a refused file,
-// and means one thing.
+// TestDocsCodes keeps the list of codes in docs/policy.md what codes.go has.
+func TestDocsCodes(t *testing.T) {
+	page, err := os.ReadFile(docs)
+	if err != nil {
+		t.Fatal(err)
+	}
+	const begin, end = "<!-- codes begin: made from policy/codes.go by go test ./policy -run TestDocs -update -->\n", "<!-- codes end -->"
+	before, rest, ok1 := strings.Cut(string(page), begin)
+	_, after, ok2 := strings.Cut(rest, end)
+	if !ok1 || !ok2 {
+		t.Fatal("the marks of the generated part are gone")
+	}
+	var b strings.Builder
+	b.WriteString("| code | what is wrong |\n|---|---|\n")
+	for _, c := range Codes() {
+		fmt.Fprintf(&b, "| %s | %s |\n", c.Name, c.Text)
+	}
+	want := before + begin + b.String() + end + after
+	if *update {
+		if err := os.WriteFile(docs, []byte(want), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	} else if want != string(page) {
+		t.Error("docs/policy.md does not list the codes of codes.go: run go test ./policy -run TestDocs -update")
+	}
+}
+
+// Every code the package can report stands in codes.go, means one thing, and
+// is shown by a refused file.
 func TestEveryCodeIsExplained(t *testing.T) {
 	code := regexp.MustCompile(`\b[PLU]\d{3}\b`)
 	used := make(map[string]bool)
@@ -138,25 +165,21 @@ func TestEveryCodeIsExplained(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if !strings.HasSuffix(f, "_test.go") {
+		if !strings.HasSuffix(f, "_test.go") && f != "codes.go" {
 			for _, c := range code.FindAllString(string(src), -1) {
 				used[c] = true
 			}
 		}
 	}
-	page, err := os.ReadFile(docs)
-	if err != nil {
-		t.Fatal(err)
-	}
 	explained := make(map[string]bool)
-	for _, m := range regexp.MustCompile(`(?m)^\| ([PLU]\d{3}) \|`).FindAllStringSubmatch(string(page), -1) {
-		if explained[m[1]] {
-			t.Errorf("%s is explained twice", m[1])
+	for _, c := range Codes() {
+		if explained[c.Name] || !code.MatchString(c.Name) || c.Text == "" {
+			t.Errorf("%s is explained twice, or not at all", c.Name)
 		}
-		explained[m[1]] = true
+		explained[c.Name] = true
 	}
 	if a, b := slices.Sorted(maps.Keys(used)), slices.Sorted(maps.Keys(explained)); !slices.Equal(a, b) {
-		t.Errorf("used      %q\nexplained %q", a, b)
+		t.Errorf("used         %q\nin codes.go  %q", a, b)
 	}
 
 	shown := make(map[string]bool)

@@ -35,6 +35,8 @@ type Policy struct {
 	files     []string
 	warnings  []Diagnostic
 	pending   []Diagnostic
+	sources   map[string]*reporter // by Rule.File, for Lint
+	remarks   []Diagnostic         // of Lint, about words of the file
 }
 
 // Load reads the policy file at path and the lists it names, relative to its
@@ -106,7 +108,15 @@ func (l Loader) load(name string, src []byte, dir string) (*Policy, []TestResult
 	}
 	p.index = newIndex(p.Rules, c.listSets())
 	results := p.runTests()
+	p.sources = make(map[string]*reporter)
+	for _, f := range c.files() {
+		p.sources[f.name] = &reporter{file: f.reporter.file, lines: f.lines}
+		p.remarks = append(p.remarks, f.remarks()...)
+	}
 	if judgeTests(results); c.failed() {
+		if l.untested != nil {
+			l.untested(p)
+		}
 		return nil, results, c.failure()
 	}
 	p.Path, p.Revision = name, c.revision(src)

@@ -36,6 +36,7 @@ type Rule struct {
 	schedule         *schedule
 	until            time.Time // the first moment at which it no longer applies; zero: never
 	visibleOnly      bool
+	col              int // of the name
 	summary          string
 	print            string // hash of the rule and of everything it names, for Diff
 	terms            string // hash of what it does with what it decides, see terms

@@ -62,6 +62,8 @@ type Loader struct {
 	// it is needed, and what has not been used for a month is removed from it.
 	// "": they are compiled each time.
 	ListCache string
+
+	untested func(*Policy) // is told of a policy whose tests fail, to look at; nil: nobody is
 }
 
 // Load is LoadWith, with l's settings.

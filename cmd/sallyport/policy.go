@@ -40,6 +40,8 @@ func policyCommand() *cobra.Command {
 		policyHistoryCommand(),
 		policyHitsCommand(),
 		policyImportCommand(),
+		policyLintCommand(),
+		policyListsCommand(),
 		policyLSPCommand(),
 		policyListsCommand(),
 		policyRollbackCommand(),
@@ -81,6 +83,7 @@ func printDiagnostics(w io.Writer, ds []policy.Diagnostic) {
 	f, ok := w.(*os.File)
 	coloured := ok && colour(f)
 	for _, d := range ds {
+		d.Msg, d.Hint = printable(d.Msg), printable(d.Hint)
 		s := d.String()
 		if coloured {
 			paint := "\x1b[1;31m"

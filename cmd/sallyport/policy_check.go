@@ -14,17 +14,24 @@ import (
 
 func policyCheckCommand() *cobra.Command {
 	var (
-		asJSON bool
-		state  string
+		asJSON, asSARIF bool
+		state           string
 	)
 	cmd := &cobra.Command{
 		Use:   "check FILE",
 		Short: "Read a policy with its lists, run its tests, and tell everything that is wrong",
 		Example: `  sallyport policy check policy.yaml
-  sallyport policy check policy.yaml --json`,
+  sallyport policy check policy.yaml --json
+  sallyport policy check policy.yaml --sarif > check.sarif`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			p, err := policy.Loader{ListCache: longLists(state)}.Load(args[0])
+			if asSARIF {
+				if e := printSARIF(cmd.OutOrStdout(), diagnostics(p, err)); e != nil || err == nil {
+					return e
+				}
+				return &exitError{code: exitPolicy}
+			}
 			if asJSON {
 				return printCheck(cmd.OutOrStdout(), args[0], p, err)
 			}
@@ -40,6 +47,8 @@ func policyCheckCommand() *cobra.Command {
 	}
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print the result as JSON")
 	stateFlag(cmd, &state)
+	cmd.Flags().BoolVar(&asSARIF, "sarif", false, "print the diagnostics as SARIF 2.1.0")
+	cmd.MarkFlagsMutuallyExclusive("json", "sarif")
 	return cmd
 }
 

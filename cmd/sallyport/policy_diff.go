@@ -5,6 +5,7 @@ package main
 
 import (
 	"errors"
+	"io"
 
 	"github.com/spf13/cobra"
 
@@ -35,7 +36,7 @@ func policyDiffCommand() *cobra.Command {
 			if asJSON {
 				err = printJSON(cmd.OutOrStdout(), c)
 			} else {
-				err = c.Text(cmd.OutOrStdout())
+				_, err = io.WriteString(cmd.OutOrStdout(), printable(c.String()))
 			}
 			if err == nil && !c.Same() {
 				return &exitError{code: exitFailed}
