@@ -43,7 +43,6 @@ func policyCommand() *cobra.Command {
 		policyLintCommand(),
 		policyListsCommand(),
 		policyLSPCommand(),
-		policyListsCommand(),
 		policyRollbackCommand(),
 		policySchemaCommand(),
 		policyStarterCommand(),
