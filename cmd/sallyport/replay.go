@@ -313,6 +313,9 @@ func outcomeOf(d policy.Decision) policy.Outcome {
 
 // finish puts what was gathered in order.
 func (r *replay) finish() {
+	if r.before == nil && r.Verified == 0 { // the policy given says nothing about what was logged
+		r.Unlogged = []string{}
+	}
 	for _, ch := range r.changes {
 		for _, p := range ch.places {
 			slices.Sort(p.Clients)

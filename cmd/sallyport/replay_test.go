@@ -219,7 +219,28 @@ func TestReplayOfABrokenLog(t *testing.T) {
 	if r.Unreadable != 1 || r.FirstBad.Line != 1 || !strings.Contains(r.FirstBad.Why, "longer than any") || r.OtherLines != 2 || !r.Truncated {
 		t.Errorf("%+v", r)
 	}
-	if !slices.Equal(r.Unlogged, []string{}) {
-		t.Errorf("not logged: %q", r.Unlogged)
+}
+
+// What a policy leaves out of the log is told of the policy that wrote it only.
+func TestReplayTellsWhatIsNotInTheLog(t *testing.T) {
+	const src = "version: 1\nrules:\n  - {name: quiet, from: 192.0.2.0/24, to: any, mode: tunnel, log: none}\n  - {name: web, from: any, to: any, mode: %s}\n"
+	quiet, err := policy.Parse("quiet.yaml", fmt.Appendf(nil, src, "tunnel"), t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	other, err := policy.Parse("other.yaml", fmt.Appendf(nil, src, "deny"), t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	q := policy.Query{Client: policy.Client{Addr: netip.MustParseAddr("10.0.0.1")}, Kind: policy.Connect, Host: policy.Host{Name: "a.example"}, Port: 443, At: time.Unix(1e9, 0)}
+	line := written(quiet, q, quiet.Decide(q))
+	for _, c := range []struct {
+		before, after *policy.Policy
+		want          []string
+	}{{nil, quiet, []string{"quiet"}}, {nil, other, []string{}}, {quiet, policy.Starter(), []string{"quiet"}}, {policy.Starter(), quiet, []string{}}} {
+		r := newReplay(c.before, c.after)
+		if err := r.run(bytes.NewReader(line), nil); err != nil || !slices.Equal(r.Unlogged, c.want) {
+			t.Errorf("%v, not in the log: %q, want %q", err, r.Unlogged, c.want)
+		}
 	}
 }
