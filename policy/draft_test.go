@@ -358,6 +358,24 @@ func TestFixesOfHostBits(t *testing.T) {
 	}
 }
 
+// Large texts that are broken are sketched in one pass, and nest no deeper than
+// the stack allows; with the square of their length, some would take minutes.
+func TestSketchOfLargeTexts(t *testing.T) {
+	const large = maxFile / 8
+	for _, text := range []string{
+		strings.Repeat("[", large), strings.Repeat("{a: ", large/4), strings.Repeat("- ", large/2),
+		"a: b\n" + strings.Repeat("  c\n", large/4), "a: \"b\n" + strings.Repeat("  'c\n", large/5),
+		"a: {" + strings.Repeat("b: [c, ", large/7), "a: [" + strings.Repeat("'b', \"c\", ", large/10), strings.Repeat("a:\n", large/3),
+		strings.Repeat("- a: [b\n", large/8), "a: [b,\n" + strings.Repeat("# c\n", large/4), strings.Repeat("\"\n", large/2), strings.Repeat("- 'a\n", large/5),
+	} {
+		tree := sketch(splitLines([]byte(text)))
+		if tree == nil {
+			t.Errorf("nothing of %.20q", text)
+		}
+		namesIn(tree)
+	}
+}
+
 // Whatever the text is, nothing panics or hangs, at any place.
 func FuzzDraft(f *testing.F) {
 	for _, name := range policyFiles(f) {

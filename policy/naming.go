@@ -70,7 +70,7 @@ func namesIn(tree *node) []Name {
 		n := Name{Text: s.node.text, Span: s.node.span()}
 		switch {
 		case s.authored() && s.section == policySection:
-			n.Kind, n.Defines, n.value = defines[s.key.name], true, s.parent.get(s.node.text)
+			n.Kind, n.Defines, n.value = defines[s.key.name], true, s.held
 		case s.node.kind != nullNode:
 			n.Kind = s.refers()
 			n.Defines = n.Kind == RuleName && s.section == ruleSection

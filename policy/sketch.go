@@ -74,8 +74,11 @@ func (s *sketcher) comment() bool {
 
 // marker reports a line that begins or ends a document.
 func (s *sketcher) marker() bool {
+	if s.c > 0 {
+		return false
+	}
 	line := strings.TrimRight(string(s.lines[s.l]), " \t")
-	return s.c == 0 && (line == "---" || line == "...")
+	return line == "---" || line == "..."
 }
 
 func (s *sketcher) at(i int) rune {

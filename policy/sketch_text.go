@@ -50,24 +50,23 @@ func (s *sketcher) value(least int) *node {
 		return s.literal(least)
 	}
 	n := s.word(s.plainEnd(s.c, false, false))
+	parts := []string{n.text}
 	for { // plain text goes on in lines that are indented and are nothing else
 		l, c := s.l, s.c
 		if !s.peek() || s.l == l || s.c < least || s.dash() || s.key() {
 			if s.l != l {
 				s.l, s.c = l, c
 			}
-			return n
+			break
 		}
 		for range s.l - l - 1 {
-			n.text += "\n"
+			parts = append(parts, "")
 		}
-		if s.l == l+1 {
-			n.text += " "
-		}
-		more := s.word(s.plainEnd(s.c, false, false))
-		n.text += more.text
+		parts = append(parts, s.word(s.plainEnd(s.c, false, false)).text)
 		n.kind = textNode
 	}
+	n.text = fold(parts)
+	return n
 }
 
 // word is the plain text up to end.

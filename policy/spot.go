@@ -14,6 +14,7 @@ type spot struct {
 	parent  *node    // of a key: its mapping
 	list    *node    // of a value: the list it stands in, nil when it stands alone
 	name    *node    // the key that holds it, when an author chose that: a group, a list, …
+	held    *node    // of a key that an author chose: its value
 }
 
 // visit tells f of every scalar in n, which stands where v may.
@@ -38,7 +39,7 @@ func (n *node) visitFrom(v value, at spot, f func(spot)) {
 		}
 	case n.kind == mapNode && v.form&names != 0:
 		for _, p := range n.pairs {
-			f(spot{node: p.key, isKey: true, key: at.key, section: at.section, name: p.key, parent: n})
+			f(spot{node: p.key, isKey: true, key: at.key, section: at.section, name: p.key, parent: n, held: p.value})
 			p.value.visitFrom(*v.each, spot{section: at.section, key: at.key, name: p.key}, f)
 		}
 	case n.kind != mapNode:

@@ -10,7 +10,6 @@ import (
 	"path/filepath"
 	"runtime/debug"
 	"slices"
-	"strings"
 	"sync"
 	"time"
 
@@ -166,13 +165,20 @@ func (s *lspServer) check(d *lspDocument) {
 	if err != nil {
 		found[d.uri] = []lspDiagnostic{{Severity: 1, Source: "sallyport", Message: "this file was not checked: " + err.Error()}}
 	} else {
+		there := newText("", s.units) // the line of another file that is spoken of
 		for _, g := range draft.Diagnostics {
-			uri, text := d.uri, d.text
-			if g.File != d.path {
-				uri = uriOf(g.File)
-				text = newText(strings.Repeat("\n", max(0, g.Line-1))+g.Source, s.units)
+			if g.File == d.path {
+				found[d.uri] = append(found[d.uri], diagnosticOf(g, d.text))
+				continue
 			}
-			found[uri] = append(found[uri], diagnosticOf(g, text))
+			if there.src != g.Source {
+				there = newText(g.Source, s.units)
+			}
+			line := g.Line
+			g.Line = 1
+			told := diagnosticOf(g, there)
+			told.Range.Start.Line, told.Range.End.Line = line-1, line-1
+			found[uriOf(g.File)] = append(found[uriOf(g.File)], told)
 		}
 	}
 	s.mu.Lock()

@@ -697,3 +697,26 @@ func FuzzLSP(f *testing.F) {
 		}
 	})
 }
+
+// A policy that a program has written may be one line: what is asked about it
+// takes no time that grows with the square of its length.
+func TestLSPOneLongLine(t *testing.T) {
+	var rules []string
+	for i := range 3000 {
+		rules = append(rules, fmt.Sprintf(`{"name": "r%d", "from": "any", "to": "h%d.example", "mode": "deny", "description": "😀"}`, i, i))
+	}
+	text := `{"version": 1, "rules": [` + strings.Join(rules, ", ") + "]}"
+	e := startLSP(t, `{"textDocument": {"documentSymbol": {"hierarchicalDocumentSymbolSupport": true}}}`)
+	uri := uriOf(filepath.Join(t.TempDir(), "p.yaml"))
+	e.open(uri, text)
+	var tree []lspSymbol
+	e.ask("textDocument/documentSymbol", map[string]any{"textDocument": map[string]any{"uri": uri}}, &tree)
+	if len(tree) != 1 || len(tree[0].Children) != 3000 {
+		t.Fatalf("%d symbols", len(tree))
+	}
+	last := tree[0].Children[2999].SelectionRange
+	if want := e.position(text, strings.Index(text, `r2999"`)); last.Start != want {
+		t.Errorf("%v, want %v", last, want)
+	}
+	e.end()
+}
