@@ -12,6 +12,7 @@ import (
 	"slices"
 	"strings"
 	"time"
+	"unicode"
 )
 
 // A ListEdit is what is to change on a list of a policy.
@@ -43,6 +44,11 @@ type FileChange struct {
 // is, and with the change, or there is an *Error; other errors say why that
 // cannot be done to that list. Every file is read by read.
 func EditList(path string, e ListEdit, read Reader) (*ListChange, error) {
+	for _, w := range slices.Concat(e.Add, e.Remove) {
+		if w == "" || strings.ContainsFunc(w, func(r rune) bool { return r == '#' || unicode.IsSpace(r) || !unicode.IsPrint(r) }) {
+			return nil, fmt.Errorf("%q cannot be on a list: it is not one word", w)
+		}
+	}
 	files, err := policyTexts(path, read)
 	if err != nil {
 		return nil, err

@@ -46,9 +46,6 @@ func (t *listText) add(words []string) (c listChange, err error) {
 
 // newKey reads a word that is to come on the list.
 func (t *listText) newKey(word string) (listKey, error) {
-	if strings.ContainsAny(word, "# \t\r\n") || word == "" {
-		return listKey{}, fmt.Errorf("%q cannot be on a list: it is not one word", word)
-	}
 	k, err := t.key(word)
 	if err != nil {
 		return k, fmt.Errorf("%q cannot be on a list of %s: %w", word, t.what(), err)

@@ -109,7 +109,7 @@ func inlineKey(word string) string {
 
 // add puts word behind the last entry that is a plain text.
 func (t *inlineText) add(word string) error {
-	if word == "" || strings.ContainsFunc(word, func(r rune) bool { return r <= ' ' || r == '"' || r == '\\' || r == 0x7f }) {
+	if strings.ContainsAny(word, `"\\`) {
 		return fmt.Errorf("%q cannot be on a list: it is not one word", word)
 	}
 	text := word

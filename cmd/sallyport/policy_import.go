@@ -137,6 +137,9 @@ func readSource(path string) ([]byte, error) {
 
 // finish writes what was made.
 func (i *importing) finish(cmd *cobra.Command, r *convert.Result, err error) error {
+	if errors.Is(err, convert.ErrTooLong) && i.out == "" {
+		err = fmt.Errorf("%w: give its lists files of their own with --out", err)
+	}
 	if err != nil {
 		return &exitError{exitFailed, err}
 	}

@@ -4,6 +4,7 @@
 package convert
 
 import (
+	"errors"
 	"fmt"
 	"io/fs"
 	"path/filepath"
@@ -57,6 +58,12 @@ type Options struct {
 	// Zone is the time zone of times in the source, in IANA's words; "" is UTC.
 	Zone string
 }
+
+// ErrTooLong says that what was made is too long to be one file.
+var ErrTooLong = errors.New("the policy would be larger than 4 MiB")
+
+// maxPolicy is how long a policy may be.
+const maxPolicy = 4 << 20
 
 // longList is how many entries a list has at least to become a file.
 const longList = 30
@@ -162,9 +169,12 @@ func (d *draft) finish() (*Result, error) {
 		rules = 1
 	}
 	d.writeTests(&b)
+	if b.Len() > maxPolicy {
+		return nil, ErrTooLong
+	}
 	src, err := policy.Format("the policy", []byte(b.String()))
 	if err != nil {
-		return nil, fmt.Errorf("this cannot be converted, please report it: %w\n%s", err, b.String())
+		return nil, fmt.Errorf("what it was converted to cannot be read, please report it: %w", err)
 	}
 	if _, err := policy.LoadWith("policy.yaml", d.reader(src)); err != nil {
 		return nil, fmt.Errorf("what it was converted to does not load, please report it: %w", err)

@@ -12,7 +12,7 @@ import (
 // Squid converts a squid.conf; name is its path, beside which the files it
 // names are looked for. An error means that there is no policy at all.
 func Squid(name string, src []byte, read ReadFile, o Options) (*Result, error) {
-	lines, notes := squidLines(name, src, read, 0)
+	lines, notes := squidLines(name, src, read)
 	s := &squid{
 		draft: draft{Options: o, lists: map[string][]byte{}, names: map[string]bool{}, review: notes},
 		name:  name, acls: squidACLs(lines, read), made: map[string]string{}, taken: unique{}, tunnels: allPorts,

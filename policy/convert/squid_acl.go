@@ -25,7 +25,8 @@ type acl struct {
 
 	nets  []netip.Prefix // of src and dst
 	ports []portRange
-	wrong []string // values that are not understood
+	names map[string]bool // of dstdomain, in lower case
+	wrong []string        // values that are not understood
 }
 
 // A portRange is a range of ports, with both ends.
@@ -95,7 +96,7 @@ func defineACL(acls map[string]*acl, d directive, read ReadFile) {
 	}
 }
 
-// understand reads the values of addresses and ports.
+// understand reads the values of addresses, names and ports.
 func (a *acl) understand() {
 	switch a.kind {
 	case "src", "dst":
@@ -105,6 +106,11 @@ func (a *acl) understand() {
 				a.wrong = append(a.wrong, v)
 			}
 			a.nets = append(a.nets, nets...)
+		}
+	case "dstdomain":
+		a.names = make(map[string]bool, len(a.values))
+		for _, v := range a.values {
+			a.names[strings.ToLower(v)] = true
 		}
 	case "port":
 		for _, v := range a.values {

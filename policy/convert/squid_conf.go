@@ -24,13 +24,21 @@ func (d directive) note(message string) Note {
 	return Note{File: d.file, Line: d.line, Text: d.text, Message: message}
 }
 
-const maxIncludes = 16 // levels
+const (
+	maxIncludes = 16 // levels
+	maxFiles    = 1000
+)
 
 // squidLines reads a squid.conf with what it includes. Lines that end in a
 // backslash go on; what stands behind a word that begins with # is a comment.
-func squidLines(name string, src []byte, read ReadFile, level int) (all []directive, notes []Note) {
-	if level > maxIncludes {
-		return nil, []Note{{File: name, Message: "includes are nested too deeply; this one was not read"}}
+func squidLines(name string, src []byte, read ReadFile) ([]directive, []Note) {
+	files := 0
+	return includedLines(name, src, read, 0, &files)
+}
+
+func includedLines(name string, src []byte, read ReadFile, level int, files *int) (all []directive, notes []Note) {
+	if *files++; level > maxIncludes || *files > maxFiles {
+		return nil, []Note{{File: name, Message: "includes are nested too deeply, or too many; this one was not read"}}
 	}
 	lines := strings.Split(string(src), "\n")
 	for i := 0; i < len(lines); i++ {
@@ -64,7 +72,7 @@ func squidLines(name string, src []byte, read ReadFile, level int) (all []direct
 					notes = append(notes, d.note(fmt.Sprintf("not included: %v; import again with the file there", err)))
 					continue
 				}
-				more, moreNotes := squidLines(path, text, read, level+1)
+				more, moreNotes := includedLines(path, text, read, level+1, files)
 				all, notes = append(all, more...), append(notes, moreNotes...)
 			}
 		}

@@ -4,6 +4,7 @@
 package convert
 
 import (
+	"errors"
 	"fmt"
 	"io/fs"
 	"math/rand/v2"
@@ -256,7 +257,7 @@ func TestSquidIsNotWidened(t *testing.T) {
 			t.Fatalf("%v\n%s", err, b.String())
 		}
 		p := loaded(t, r)
-		lines, _ := squidLines("squid.conf", []byte(b.String()), files(nil), 0)
+		lines, _ := squidLines("squid.conf", []byte(b.String()), files(nil))
 		s := &squid{acls: squidACLs(lines, files(nil))}
 		for range 100 {
 			tr := trial{
@@ -289,6 +290,31 @@ func TestSquidIsNotWidened(t *testing.T) {
 	}
 	if asked < rounds*30 || same < allowed/3 {
 		t.Errorf("asked %d, Squid allows %d, the policy %d of them", asked, allowed, same)
+	}
+}
+
+// Lists too long for one file are told, and have files of their own when asked.
+func TestSquidLongList(t *testing.T) {
+	var list strings.Builder
+	for i := range 200_000 {
+		fmt.Fprintf(&list, "n%d.a-rather-long-name.example\n", i)
+	}
+	conf := []byte("acl l dstdomain \"l.txt\"\nhttp_access deny l\nhttp_access allow all\n")
+	from := files(map[string]string{"l.txt": list.String()})
+	if _, err := Squid("squid.conf", conf, from, Options{}); !errors.Is(err, ErrTooLong) {
+		t.Errorf("in one file: %v", err)
+	}
+	r, err := Squid("squid.conf", conf, from, Options{ListFiles: true})
+	if err != nil || len(r.Lists["lists/l.txt"]) != list.Len() {
+		t.Errorf("with a file: %v", err)
+	}
+}
+
+func TestSquidManyIncludes(t *testing.T) {
+	conf := strings.Repeat("include squid.conf\n", 10)
+	lines, notes := squidLines("squid.conf", []byte(conf), files(map[string]string{"squid.conf": conf}))
+	if len(lines) != 0 || len(notes) > 20*maxFiles {
+		t.Errorf("%d lines, %d notes", len(lines), len(notes))
 	}
 }
 

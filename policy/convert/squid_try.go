@@ -196,10 +196,11 @@ func (s *squid) one(a *acl, t trial, depth int) truth {
 			return fails
 		}
 	case "dstdomain":
-		return some(func(v string) bool {
-			v = strings.ToLower(v)
-			return v == t.host || v[0] == '.' && (v[1:] == t.host || strings.HasSuffix(t.host, v))
-		})
+		found := a.names[t.host] || a.names["."+t.host]
+		for _, rest, more := strings.Cut(t.host, "."); more && !found; _, rest, more = strings.Cut(rest, ".") {
+			found = a.names["."+rest]
+		}
+		return truthOf(found)
 	case "port":
 		return truthOf(slices.ContainsFunc(a.ports, func(p portRange) bool { return p.from <= t.port && t.port <= p.to }))
 	case "method":
