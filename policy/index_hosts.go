@@ -18,7 +18,9 @@ import (
 type hostIndex struct {
 	names    *nameTable // the value is an index into pairs
 	pairs    []classPair
-	long     []longList
+	long     []longList // of rules, with the seed of names
+	apart    []longList // with seeds of their own
+	depth    uint64     // of names and long
 	literals *bart.Fast[uint32] // an index into classes
 	classes  []hostClass
 	members  []uint32 // the lists of classes
@@ -55,20 +57,43 @@ func (x *index) findHost(s *indexSearch, h Host) {
 		}
 		return
 	}
-	for l := x.names.lookup(h.Name); ; {
-		v, whole, ok := l.next()
-		if !ok {
-			break
-		}
-		if p := &x.pairs[v]; whole {
-			x.readClass(s, &p.whole)
-		} else {
-			x.readClass(s, &p.below)
+	x.findName(s, h.Name)
+	for i := range x.apart {
+		if l := &x.apart[i]; l.table.covers(h.Name) {
+			s.read(&l.row, byHost)
 		}
 	}
-	for i := range x.long {
-		if l := &x.long[i]; l.row.from < l.row.to && l.table.covers(h.Name) {
-			s.read(&l.row, byHost)
+}
+
+// findName is nameLookup for several tables at once.
+func (x *index) findName(s *indexSearch, name string) {
+	h, labels := x.names.seed, 0
+	for end := len(name); end >= 0; {
+		var start int
+		h, start = label(h, name, end)
+		end = start - 1
+		labels++
+		level := min(labels, deepest)
+		left := x.depth >> level
+		if left == 0 { // nothing is as deep
+			return
+		}
+		if left&1 == 0 {
+			continue
+		}
+		suffix := name[start:]
+		if v, ok := x.names.probe(h, level, suffix); ok {
+			if p := &x.pairs[v]; start == 0 {
+				x.readClass(s, &p.whole)
+			} else {
+				x.readClass(s, &p.below)
+			}
+		}
+		for i := range x.long {
+			l := &x.long[i]
+			if v, ok := l.table.probe(h, level, suffix); ok && (start == 0 || v&nameAndBelow != 0) {
+				s.read(&l.row, byHost)
+			}
 		}
 	}
 }
@@ -168,7 +193,17 @@ func (x *index) addHosts(files []*hostSet) (anyTo []bool) {
 	}
 	x.names = newTable(room)
 	for _, s := range b.sets {
+		if s.listed != nil && s.listed.table != nil { // one pass over a name for both
+			x.names.seed = s.listed.table.seed
+			break
+		}
+	}
+	for _, s := range b.sets {
 		b.set(s)
+	}
+	x.depth = x.names.depth
+	for _, l := range x.long {
+		x.depth |= l.table.depth
 	}
 	b.literals()
 	for _, l := range b.pairs {
@@ -227,13 +262,24 @@ func (b *hostIndexer) set(s *hostSet) {
 	}
 	if l := s.listed; l != nil {
 		if l.table != nil {
-			b.x.long = append(b.x.long, longList{l.table, b.x.rows.add(b.rules[n/2])})
+			b.long(longList{l.table, b.x.rows.add(b.rules[n/2])})
 		} else {
 			for name, below := range l.names() {
 				b.put(name, n, below)
 			}
 		}
 		l.answerBy(b.x, n)
+	}
+}
+
+// long takes a list that has a table of its own, when there is a rule for it.
+func (b *hostIndexer) long(l longList) {
+	switch x := b.x; {
+	case l.row.from == l.row.to:
+	case l.table.seed == x.names.seed:
+		x.long = append(x.long, l)
+	default:
+		x.apart = append(x.apart, l)
 	}
 }
 

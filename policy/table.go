@@ -46,7 +46,7 @@ func (t *nameTable) place(name string) int {
 	h, labels := t.seed, 0
 	for end := len(name); end >= 0; labels++ {
 		var start int
-		h, start = t.label(h, name, end)
+		h, start = label(h, name, end)
 		end = start - 1
 	}
 	n := uint64(len(t.slots) / slotSize)
@@ -76,7 +76,7 @@ func (t *nameTable) place(name string) int {
 
 // label takes the label of name that ends at end into a hash, and tells where
 // it begins.
-func (t *nameTable) label(h uint64, name string, end int) (uint64, int) {
+func label(h uint64, name string, end int) (uint64, int) {
 	start := end
 	for start > 0 && name[start-1] != '.' {
 		start--
@@ -107,25 +107,26 @@ func (l *nameLookup) next() (value uint32, whole, ok bool) {
 	t, name := l.t, l.name
 	for l.end >= 0 {
 		var start int
-		l.h, start = t.label(l.h, name, l.end)
+		l.h, start = label(l.h, name, l.end)
 		l.end = start - 1
 		l.labels++
-		left := t.depth >> min(l.labels, deepest)
-		if left == 0 { // nothing is as deep
+		level := min(l.labels, deepest)
+		if t.depth>>level == 0 { // nothing is as deep
 			l.end = -1
 			return 0, false, false
 		}
-		if left&1 == 0 {
-			continue
-		}
-		if v, ok := t.probe(l.h, name[start:]); ok {
+		if v, ok := t.probe(l.h, level, name[start:]); ok {
 			return v, start == 0, true
 		}
 	}
 	return 0, false, false
 }
 
-func (t *nameTable) probe(h uint64, name string) (uint32, bool) {
+// probe finds the value for a name of so many labels with the hash h.
+func (t *nameTable) probe(h uint64, level int, name string) (uint32, bool) {
+	if t.depth>>level&1 == 0 {
+		return 0, false
+	}
 	n := uint64(len(t.slots) / slotSize)
 	i, _ := mathbits.Mul64(h, n)
 	for range n {
