@@ -152,7 +152,14 @@ func writeCompiled(file string, sum [32]byte, how listFormat, set *hostSet) (err
 		return err
 	}
 	dir := filepath.Dir(file)
-	if err := os.MkdirAll(dir, 0o700); err != nil {
+	state := filepath.Dir(dir)
+	if err := os.MkdirAll(state, 0o700); err != nil {
+		return err
+	}
+	switch err := os.Mkdir(dir, 0o700); {
+	case err == nil:
+		give(dir, state)
+	case !errors.Is(err, fs.ErrExist):
 		return err
 	}
 	prune(dir, time.Now().Add(-compiledKeep))
@@ -184,6 +191,7 @@ func writeCompiled(file string, sum [32]byte, how listFormat, set *hostSet) (err
 			return err
 		}
 	}
+	give(f.Name(), dir)
 	if err := f.Sync(); err != nil {
 		return err
 	}

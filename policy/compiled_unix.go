@@ -9,6 +9,7 @@ import (
 	"io/fs"
 	"math"
 	"os"
+	"path/filepath"
 	"runtime"
 	"syscall"
 
@@ -25,8 +26,13 @@ func mapFile(name string) (mappedFile, error) {
 	if err != nil {
 		return mappedFile{}, err
 	}
-	who, ok := info.Sys().(*syscall.Stat_t)
-	if err := owned(info, ok && (who.Uid == 0 || int(who.Uid) == os.Geteuid())); err != nil {
+	owner, _ := ownerOf(info)
+	mine := owner == 0 || owner == os.Geteuid()
+	if dir, err := os.Stat(filepath.Dir(name)); err == nil && !mine {
+		whose, _ := ownerOf(dir) // who could put anything there
+		mine = owner == whose
+	}
+	if err := owned(info, mine); err != nil {
 		return mappedFile{}, err
 	}
 	if info.Size() < int64(compiledHead) || info.Size() > math.MaxInt {
@@ -37,6 +43,26 @@ func mapFile(name string) (mappedFile, error) {
 		return mappedFile{}, &fs.PathError{Op: "mmap", Path: name, Err: err}
 	}
 	return mappedFile{b, func(b []byte) { _ = unix.Munmap(b) }}, nil
+}
+
+// ownerOf is the user and the group of a file; none when that is not known.
+func ownerOf(info os.FileInfo) (user, group int) {
+	if s, ok := info.Sys().(*syscall.Stat_t); ok {
+		return int(s.Uid), int(s.Gid)
+	}
+	return -1, -1
+}
+
+// give makes what root has made the property of whose directory it is for, as
+// the gateway, which is not root, has to read it.
+func give(name, dir string) {
+	if os.Geteuid() != 0 {
+		return
+	}
+	if info, err := os.Stat(dir); err == nil {
+		user, group := ownerOf(info)
+		_ = os.Lchown(name, user, group)
+	}
 }
 
 // unmapAfter unmaps the file when nobody has t any more.
