@@ -18,9 +18,9 @@ import (
 type hostIndex struct {
 	names    *nameTable // the value is an index into pairs
 	pairs    []classPair
-	long     []longList // of rules, with the seed of names
-	apart    []longList // with seeds of their own
-	depth    uint64     // of names and long
+	long     []longList         // of rules, with the seed of names
+	apart    []longList         // with seeds of their own
+	depth    uint64             // of names and long
 	literals *bart.Fast[uint32] // an index into classes
 	classes  []hostClass
 	members  []uint32 // the lists of classes

@@ -163,6 +163,22 @@ func TestListIsItsLines(t *testing.T) {
 				if got := sortedPrefixes(set.prefixes()); !slices.Equal(got, sortedPrefixes(want.nets)) {
 					t.Fatalf("%v, %s: networks %v, want %v", how, kept, got, want.nets)
 				}
+				got := &plainList{alone: make(map[string]bool), below: make(map[string]bool)}
+				for name, below := range set.listed.each() {
+					if below {
+						got.below[name] = true
+					} else {
+						got.alone[name] = true
+					}
+				}
+				for name := range want.alone {
+					if want.below[name] { // said already
+						got.alone[name] = true
+					}
+				}
+				if !maps.Equal(got.below, want.below) || !maps.Equal(got.alone, want.alone) {
+					t.Fatalf("%v, %s: names %v, want %v", how, kept, got, want)
+				}
 				bad := set.listed.bad
 				if bad.Count != len(want.bad) || bad.Count > 0 && bad.Line != want.bad[0] {
 					t.Fatalf("%v, %s: bad %+v, want lines %v\n%q", how, kept, bad, want.bad, src)
@@ -239,4 +255,27 @@ func FuzzNormalName(f *testing.F) {
 			t.Errorf("%q is said to be simple, and is %+v, %v", s, h, err)
 		}
 	})
+}
+
+// Hosts on list files are among those that two policies are compared by.
+func TestListFilesAreCompared(t *testing.T) {
+	for _, limit := range []int{1000, 1} { // in the table of all lists, and in one of its own
+		t.Run(fmt.Sprint(limit), func(t *testing.T) {
+			replace(t, &longNames, limit)
+			dir := t.TempDir()
+			load := func(list string) *Policy {
+				writeText(t, filepath.Join(dir, "list.txt"), list)
+				p, err := Parse("p.yaml", []byte("version: 1\nrules:\n  - {name: l, from: any, to: listed, mode: deny}\n  - {name: r, from: any, to: any, mode: tunnel}\ndestinations: {listed: {file: list.txt}}\n"), dir)
+				if err != nil {
+					t.Fatal(err)
+				}
+				return p
+			}
+			before, after := load("a.example\nb.example\nc.example\n"), load("a.example\nc.example\nd.example\n")
+			seen := fmt.Sprintf("%+v", Compare(before, after, testTime))
+			if !strings.Contains(seen, "b.example") || !strings.Contains(seen, "d.example") || strings.Contains(seen, "c.example") {
+				t.Errorf("seen is %s", seen)
+			}
+		})
+	}
 }
