@@ -31,7 +31,9 @@ func (e *hostEntries) add(s *hostSet) {
 		e.names[name] = true
 	}
 	for name := range s.exact {
-		e.names[name] = e.names[name]
+		if _, known := e.names[name]; !known {
+			e.names[name] = false
+		}
 	}
 	e.globs = append(e.globs, s.globs...)
 	e.nets = append(e.nets, s.nets...)
@@ -72,7 +74,9 @@ func (c *cut) cutHosts(rules, about []*Rule, thorough, lean bool) []Host {
 		if h.IsAddr() {
 			e.nets = append(e.nets, netip.PrefixFrom(h.Addr, h.Addr.BitLen()))
 		} else {
-			e.names[h.Name] = e.names[h.Name]
+			if _, known := e.names[h.Name]; !known {
+				e.names[h.Name] = false
+			}
 		}
 	}
 	if c.hostsOfLists(e, thorough); len(e.names) > maxEntries {
