@@ -31,9 +31,7 @@ func (e *hostEntries) add(s *hostSet) {
 		e.names[name] = true
 	}
 	for name := range s.exact {
-		if _, known := e.names[name]; !known {
-			e.names[name] = false
-		}
+		e.name(name)
 	}
 	e.globs = append(e.globs, s.globs...)
 	e.nets = append(e.nets, s.nets...)
@@ -43,6 +41,13 @@ func (e *hostEntries) add(s *hostSet) {
 	}
 	for _, l := range s.lists {
 		e.add(l)
+	}
+}
+
+// name adds a host alone.
+func (e *hostEntries) name(name string) {
+	if _, known := e.names[name]; !known {
+		e.names[name] = false
 	}
 }
 
@@ -74,9 +79,7 @@ func (c *cut) cutHosts(rules, about []*Rule, thorough, lean bool) []Host {
 		if h.IsAddr() {
 			e.nets = append(e.nets, netip.PrefixFrom(h.Addr, h.Addr.BitLen()))
 		} else {
-			if _, known := e.names[h.Name]; !known {
-				e.names[h.Name] = false
-			}
+			e.name(h.Name)
 		}
 	}
 	if c.hostsOfLists(e, thorough); len(e.names) > maxEntries {

@@ -26,7 +26,7 @@ func (l *lintRun) shadows() {
 		}
 		s := l.search(r)
 		switch {
-		case s.alive || s.doubt:
+		case s.alive || s.doubt || !s.nothing && s.takers == nil:
 		case s.nothing && s.unsure == nil:
 			l.dead[r] = true
 			l.say(r, "L020", SeverityWarning, "", "rule %q can match nothing: no request fulfils all its conditions", r.Name)
@@ -51,6 +51,10 @@ type search struct {
 	unsure  []string
 }
 
+// meant reports whether a request is of a kind that r does something with.
+// The others it only refuses, with a hint to come another way.
+func (r *Rule) meant(q *Query) bool { return r.denies() || r.serves(q) != Deny }
+
 // search looks for a request that r gets. It begins with requests that r
 // matches and asks the policy; who gets such a request instead is taken in,
 // and the next one looked for is not his. When all of r's requests belong to
@@ -74,7 +78,7 @@ func (l *lintRun) search(r *Rule) search {
 			said := no
 			walkOf(rules, q, func(r *Rule, v verdict) { last, said = r, v })
 			matched = matched || subject.judge(&walk{q: q}) == yes
-			if last != &subject || said != yes {
+			if !subject.meant(&q) || last != &subject || said != yes {
 				return true
 			}
 			taker = l.first(q, r)
@@ -155,7 +159,7 @@ func (l *lintRun) covers(r, t *Rule) bool {
 		said := no
 		walkOf(rules, q, func(r *Rule, v verdict) { last, said = r, v })
 		tried++
-		covers = tried <= maxTried && (last != &subject || said != yes)
+		covers = tried <= maxTried && (!subject.meant(&q) || last != &subject || said != yes)
 		return covers
 	})
 	return covers && c.unsure == nil

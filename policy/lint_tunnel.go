@@ -52,15 +52,17 @@ func (r *Rule) mayLook() bool {
 	return r.unseen() == look && (r.methods != nil || r.paths != nil || r.urls || r.when != nil && r.when.readsRequest)
 }
 
-// meet looks for a CONNECT about which looks must see the request and that a
-// tunnel then gets: t, or another that was found on the way. Requests that
-// other rules get first are put aside with these.
+// meet looks for a CONNECT about which looks must see the request and that the
+// tunnel of t then gets; when looks denies, any tunnel will do, for all blind
+// it. Requests that other rules get first are put aside with these.
 func (l *lintRun) meet(looks, t *Rule, hosts []*Rule) (q Query, tunnel *Rule, found bool) {
+	sought := func(hit *Rule) bool { return hit == t || looks.denies() }
 	var others []*Rule
+	thorough := false
 	for len(others) <= maxTakers {
 		rules := append(slices.Clone(others), looks, t)
 		slices.SortFunc(rules, func(a, b *Rule) int { return l.place[a] - l.place[b] })
-		c := cutFor(rules, []*Rule{looks, t}, l.at, len(others) > 0, true)
+		c := cutFor(rules, []*Rule{looks, t}, l.at, thorough, true)
 		tried := 0
 		var other *Rule
 		newGrid(c, rules, []*Rule{looks, t}, true).each(func(ask Query) bool {
@@ -70,17 +72,25 @@ func (l *lintRun) meet(looks, t *Rule, hosts []*Rule) (q Query, tunnel *Rule, fo
 			if tried++; tried > maxTried {
 				return false
 			}
-			if hit, _ := l.hidden(rules, looks, ask); hit == nil {
+			if hit, _ := l.hidden(rules, looks, ask); hit == nil || !sought(hit) {
 				return true
 			}
 			q = ask
-			tunnel, other = l.decided(looks, hosts, ask)
+			if tunnel, other = l.decided(looks, hosts, ask); tunnel != nil && !sought(tunnel) {
+				tunnel, other = nil, tunnel
+			}
 			return false
 		})
-		if tunnel != nil || other == nil {
-			return q, tunnel, tunnel != nil
+		switch {
+		case tunnel != nil:
+			return q, tunnel, true
+		case other != nil:
+			others = append(others, other)
+		case thorough || c.unsure == nil:
+			return q, nil, false
+		default:
+			thorough = true
 		}
-		others = append(others, other)
 	}
 	return q, nil, false
 }
