@@ -89,6 +89,7 @@ func (c *compiler) ports(r *Rule, n *node) {
 		}
 		r.ports = append(r.ports, p...)
 	}
+	r.ports = portsOf(r.ports)
 	r.relayPorts = r.ports
 }
 

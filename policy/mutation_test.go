@@ -44,6 +44,7 @@ func FuzzMutatedPolicy(f *testing.F) {
 				t.Fatalf("%s from %s is %s, and rule by rule %s", q, q.Client, answer(got), answer(want))
 			}
 		}
+		_ = Linter{At: testTime}.Lint(p)
 		out, err := Format("fuzz.yaml", src)
 		if err != nil {
 			return // refused rather than changed

@@ -4,12 +4,16 @@
 package policy
 
 import (
+	"cmp"
 	"fmt"
+	"slices"
+	"sort"
 	"strconv"
 	"strings"
 )
 
-// A portSet is the OR of ranges. The nil set has no port in it.
+// A portSet is the OR of ranges, which rise and do not touch. The nil set has no
+// port in it.
 type portSet []portRange
 
 type portRange struct{ first, last uint16 }
@@ -17,12 +21,25 @@ type portRange struct{ first, last uint16 }
 var anyPort = portSet{{1, 65535}}
 
 func (s portSet) has(p uint16) bool {
-	for _, r := range s {
-		if r.first <= p && p <= r.last {
-			return true
-		}
+	if len(s) == 1 {
+		return s[0].first <= p && p <= s[0].last
 	}
-	return false
+	i := sort.Search(len(s), func(i int) bool { return p <= s[i].last })
+	return i < len(s) && s[i].first <= p
+}
+
+// portsOf is the set of some ranges, in any order.
+func portsOf(ranges []portRange) portSet {
+	slices.SortFunc(ranges, func(a, b portRange) int { return cmp.Compare(a.first, b.first) })
+	s := portSet(ranges[:0])
+	for _, r := range ranges {
+		if n := len(s) - 1; n >= 0 && int(r.first) <= int(s[n].last)+1 {
+			s[n].last = max(s[n].last, r.last)
+			continue
+		}
+		s = append(s, r)
+	}
+	return s
 }
 
 // parsePorts reads one entry of ports: 443, 8000-8099 or any.
