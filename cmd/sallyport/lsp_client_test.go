@@ -6,6 +6,7 @@ package main
 import (
 	"bufio"
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"io"
 	"log"
@@ -350,20 +351,28 @@ func (e *lspClient) apply(text string, edits []lspTextEdit) string {
 	return text
 }
 
-// checked is what "policy check --json" says of a file.
-func checked(t *testing.T, file string) (ok bool, found []policyDiagnostic) {
+// checked is what "policy check --json" says of a file and, when it loads, what
+// "policy lint --json" says.
+func checked(t *testing.T, file string) []policyDiagnostic {
 	t.Helper()
-	cmd := exec.Command("sallyport", "policy", "check", "--json", filepath.Base(file))
-	cmd.Dir = filepath.Dir(file)
-	out, _ := cmd.Output()
-	var result struct {
-		OK          bool               `json:"ok"`
-		Diagnostics []policyDiagnostic `json:"diagnostics"`
+	ask := func(what string) (ok bool, found []policyDiagnostic) {
+		cmd := exec.Command("sallyport", "policy", what, "--json", filepath.Base(file))
+		cmd.Dir = filepath.Dir(file)
+		out, _ := cmd.Output()
+		var result struct {
+			OK          bool               `json:"ok"`
+			Diagnostics []policyDiagnostic `json:"diagnostics"`
+		}
+		if err := json.Unmarshal(bytes.TrimSpace(out), &result); err != nil {
+			t.Fatalf("policy %s: %s: %v", what, out, err)
+		}
+		return result.OK, result.Diagnostics
 	}
-	if err := json.Unmarshal(bytes.TrimSpace(out), &result); err != nil {
-		t.Fatalf("policy check: %s: %v", out, err)
+	loads, found := ask("check")
+	if loads {
+		_, found = ask("lint")
 	}
-	return result.OK, result.Diagnostics
+	return found
 }
 
 // A policyDiagnostic is what both say about a place, in characters from 1.
@@ -393,4 +402,11 @@ func (e *lspClient) told(file, text string, ds []lspDiagnostic) []policyDiagnost
 		})
 	}
 	return out
+}
+
+// byPlace sorts what was told of one file.
+func byPlace(ds []policyDiagnostic) {
+	slices.SortFunc(ds, func(a, b policyDiagnostic) int {
+		return cmp.Or(a.Line-b.Line, a.Col-b.Col, strings.Compare(a.Code, b.Code), strings.Compare(a.Msg, b.Msg))
+	})
 }

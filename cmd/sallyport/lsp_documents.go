@@ -166,7 +166,7 @@ func (s *lspServer) check(d *lspDocument) {
 		found[d.uri] = []lspDiagnostic{{Severity: 1, Source: "sallyport", Message: "this file was not checked: " + err.Error()}}
 	} else {
 		there := newText("", s.units) // the line of another file that is spoken of
-		for _, g := range draft.Diagnostics {
+		for _, g := range slices.Concat(draft.Diagnostics, s.lint(d, draft)) {
 			if g.File == d.path {
 				found[d.uri] = append(found[d.uri], diagnosticOf(g, d.text))
 				continue
@@ -186,6 +186,16 @@ func (s *lspServer) check(d *lspDocument) {
 	if s.documents[d.uri] == d {
 		s.publish(d, found)
 	}
+}
+
+// lint is what policy lint finds besides in a policy that loads.
+func (s *lspServer) lint(d *lspDocument, draft *policy.Draft) (found []policy.Diagnostic) {
+	defer func() {
+		if r := recover(); r != nil {
+			s.Log.Printf("linting %s: %v\n%s", d.uri, r, debug.Stack())
+		}
+	}()
+	return policy.Linter{}.Lint(draft.Policy)
 }
 
 func diagnosticOf(g policy.Diagnostic, text *lspText) lspDiagnostic {
@@ -224,8 +234,12 @@ func (s *lspServer) publish(d *lspDocument, found map[string][]lspDiagnostic) {
 		if o := s.documents[uri]; o != nil {
 			p.Version = &o.version
 		}
-		for _, by := range slices.Sorted(maps.Keys(s.published[uri])) {
-			p.Diagnostics = append(p.Diagnostics, s.published[uri][by]...)
+		for i, by := range slices.Sorted(maps.Keys(s.published[uri])) {
+			for _, told := range s.published[uri][by] {
+				if i == 0 || !slices.Contains(p.Diagnostics, told) { // two policies may include a file
+					p.Diagnostics = append(p.Diagnostics, told)
+				}
+			}
 		}
 		if len(s.published[uri]) == 0 {
 			delete(s.published, uri)
