@@ -130,7 +130,7 @@ func cmdGateway(ts *testscript.TestScript, neg bool, args []string) {
 	ts.Check(err)
 	g := &gatewayProcess{cmd: exec.Command(bin, argv...), out: newJournal(), errs: newJournal(), done: make(chan struct{})}
 	g.cmd.Dir = ts.MkAbs(".")
-	names := []string{"HOME", "PATH", "SSL_CERT_DIR", "SSL_CERT_FILE", "TMPDIR", "GOCOVERDIR", "TEST_HOLD_AT"}
+	names := []string{"HOME", "PATH", "SSL_CERT_DIR", "SSL_CERT_FILE", "TMPDIR", "GOCOVERDIR", "GORACE", "TEST_HOLD_AT"}
 	runCommand().Flags().VisitAll(func(f *pflag.Flag) { names = append(names, envName(f.Name)) })
 	for _, name := range names {
 		if v := ts.Getenv(name); v != "" {

@@ -16,7 +16,12 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 )
 
+// A program with the race detector in it sleeps for a second before it exits,
+// unless it is told not to. The tests start a thousand.
+const raceOptions = "atexit_sleep_ms=10"
+
 func TestMain(m *testing.M) {
+	os.Setenv("GORACE", raceOptions)
 	testscript.Main(m, map[string]func(){
 		"sallyport": func() {
 			dieAt(os.Getenv("TEST_DIE_AT"))
@@ -53,7 +58,7 @@ func runScripts(t *testing.T, params testscript.Params, vars ...string) {
 	testscript.Run(t, testscript.Params{
 		Dir: params.Dir, Files: params.Files,
 		Setup: func(env *testscript.Env) error {
-			env.Vars = append(env.Vars, vars...)
+			env.Vars = append(append(env.Vars, "GORACE="+raceOptions), vars...)
 			w := newWorld(env)
 			env.Values[worldKey{}] = w
 			env.Defer(w.close)
