@@ -25,16 +25,17 @@ func cmdWaitFor(ts *testscript.TestScript, neg bool, args []string) {
 	re := regexp.MustCompile(args[len(args)-1])
 	bin, err := exec.LookPath("sallyport")
 	ts.Check(err)
-	for end := time.Now().Add(patience); ; time.Sleep(20 * time.Millisecond) {
+	var out []byte
+	var failed error
+	ok, err := whenever(ts.MkAbs("state/policy"), func() bool {
 		cmd := exec.Command(bin, append(append([]string{"policy"}, args[:len(args)-1]...), "--state", ts.MkAbs("state"))...)
 		cmd.Dir = ts.MkAbs(".")
-		out, err := cmd.CombinedOutput()
-		if re.Match(out) {
-			return
-		}
-		if time.Now().After(end) {
-			ts.Fatalf("%v, and does not match %q:\n%s", err, re, out)
-		}
+		out, failed = cmd.CombinedOutput()
+		return re.Match(out)
+	})
+	ts.Check(err)
+	if !ok {
+		ts.Fatalf("%v, and does not match %q:\n%s", failed, re, out)
 	}
 }
 
@@ -99,10 +100,12 @@ func cmdUntilSame(ts *testscript.TestScript, neg bool, args []string) {
 		ts.Fatalf("usage: untilsame policy file")
 	}
 	changing := func() bool { return len(beside(ts.MkAbs(args[0]), ownFiles+"lock-")) > 0 }
-	for end := time.Now().Add(patience); ts.ReadFile(args[0]) != ts.ReadFile(args[1]) || changing(); time.Sleep(5 * time.Millisecond) {
-		if time.Now().After(end) {
-			ts.Fatalf("%s says\n%s", args[0], ts.ReadFile(args[0]))
-		}
+	ok, err := whenever(filepath.Dir(ts.MkAbs(args[0])), func() bool {
+		return ts.ReadFile(args[0]) == ts.ReadFile(args[1]) && !changing()
+	})
+	ts.Check(err)
+	if !ok {
+		ts.Fatalf("%s says\n%s", args[0], ts.ReadFile(args[0]))
 	}
 }
 

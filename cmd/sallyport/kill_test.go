@@ -14,7 +14,6 @@ import (
 	"strings"
 	"syscall"
 	"testing"
-	"time"
 
 	"sallyport/policy"
 )
@@ -45,8 +44,8 @@ func holdAt(where string) {
 			return
 		}
 		fmt.Fprintf(os.Stderr, "held at %s\n", name)
-		for os.Remove("go") != nil {
-			time.Sleep(5 * time.Millisecond)
+		for gone := false; !gone; {
+			gone, _ = whenever(".", func() bool { return os.Remove("go") == nil })
 		}
 	}
 }
@@ -257,24 +256,33 @@ func (d *desk) serve(at int) (killed bool) {
 	if err != nil {
 		d.t.Fatal(err)
 	}
-	for end := time.Now().Add(patience); ; time.Sleep(5 * time.Millisecond) {
-		select {
-		case err := <-ended:
-			if at == 0 || fmt.Sprint(err) != "signal: killed" {
-				d.t.Fatalf("%v:\n%s", err, out)
+	told := make(chan bool, 1)
+	stop := make(chan struct{})
+	defer close(stop)
+	go func() {
+		ok, _ := whenever(filepath.Join(d.state, "policy"), func() bool {
+			select {
+			case <-stop:
+				return true
+			default:
 			}
-			return true
-		default:
+			now, ok, _ := a.inForce()
+			return ok && now.PID == cmd.Process.Pid
+		})
+		told <- ok
+	}()
+	select {
+	case err := <-ended:
+		if at == 0 || fmt.Sprint(err) != "signal: killed" {
+			d.t.Fatalf("%v:\n%s", err, out)
 		}
-		if now, ok, _ := a.inForce(); ok && now.PID == cmd.Process.Pid {
-			_ = cmd.Process.Kill()
-			<-ended
-			return false
-		}
-		if time.Now().After(end) {
-			_ = cmd.Process.Kill()
-			<-ended
+		return true
+	case ok := <-told:
+		_ = cmd.Process.Kill()
+		<-ended
+		if !ok {
 			d.t.Fatalf("neither killed nor serving:\n%s", out)
 		}
+		return false
 	}
 }
