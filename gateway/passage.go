@@ -162,6 +162,8 @@ func (p *passage) decide(fault *h1.Error) error {
 		Port:   p.target.port,
 		Path:   p.target.path,
 		At:     p.rec.Time,
+
+		ClientTLS: p.rec.ClientTLS != nil,
 	}
 	if p.method == http.MethodConnect {
 		p.query.Kind, p.query.Method = policy.Connect, ""

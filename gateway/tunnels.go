@@ -39,7 +39,7 @@ func (l *liveTunnel) query() policy.Query {
 	if l.request != nil {
 		return *l.request
 	}
-	return policy.Query{Client: l.rec.Identity, Kind: policy.Connect, Host: l.host, Port: l.port}
+	return policy.Query{Client: l.rec.Identity, Kind: policy.Connect, Host: l.host, Port: l.port, ClientTLS: l.rec.ClientTLS != nil}
 }
 
 // allowed reports whether pol would open the tunnel, as it is, now.

@@ -32,6 +32,7 @@ type arrival struct {
 	kind   Kind
 	scheme string
 	port   uint16
+	tls    bool // the client speaks TLS to the gateway
 }
 
 // Bounds on a cut and on what is asked about it.
@@ -102,7 +103,16 @@ func (c *cut) cutForms(rules []*Rule) []arrival {
 	}
 	var all []arrival
 	for _, p := range ports {
-		all = append(all, arrival{Connect, "", p}, arrival{Plain, "http", p}, arrival{Inner, "https", p}, arrival{Plain, "https", p})
+		for _, a := range []arrival{{kind: Connect}, {kind: Plain, scheme: "http"}, {kind: Inner, scheme: "https"}, {kind: Plain, scheme: "https"}} {
+			a.port = p
+			all = append(all, a)
+		}
+	}
+	if slices.ContainsFunc(rules, func(r *Rule) bool { return r.ClientTLS }) {
+		for _, a := range all[:len(all):len(all)] {
+			a.tls = true
+			all = append(all, a)
+		}
 	}
 	slices.SortStableFunc(all, func(a, b arrival) int { return a.unusual() - b.unusual() })
 	return all

@@ -80,5 +80,4 @@ var codes = []Code{
 	{"L042", "a rule that expires soon, or has"},
 	{"U001", "a key that is not yet supported"},
 	{"U002", "a mode that is not yet supported"},
-	{"U003", "a rule that depends on who the client is, which nothing can prove yet"},
 }

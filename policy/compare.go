@@ -178,6 +178,9 @@ func (q Query) describe(timed bool) string {
 		s += " (in plaintext to the gateway)"
 	}
 	s += " from " + q.Client.String()
+	if q.ClientTLS {
+		s += " over TLS"
+	}
 	if timed {
 		s += " at " + q.At.Format(time.RFC3339)
 	}

@@ -33,6 +33,7 @@ type compiler struct {
 	limits    map[string]*definition[Limits]
 	lists     map[string]*listFile // by path as written
 	notes     []Diagnostic         // about list files
+	needs     []Need               // of this file, in any order
 }
 
 // A definition is a thing with a name, made when it is first referred to.

@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
-	"slices"
 	"strings"
 )
 
@@ -136,39 +135,4 @@ func prefixFault(err error) string {
 		msg = msg[i+3:]
 	}
 	return msg
-}
-
-// needsIdentity reports, once for a rule, that it depends on more of the
-// client than its address.
-func (c *compiler) needsIdentity(r *Rule, from, except *node) {
-	for _, x := range []struct {
-		set *clientSet
-		n   *node
-	}{{&r.from, from}, {&r.fromExcept, except}} {
-		if !c.provable(x.set, x.n, fmt.Sprintf("rule %q", r.Name)) {
-			return
-		}
-	}
-}
-
-// provable reports whether s asks for nothing but addresses, and says so where not.
-func (c *compiler) provable(s *clientSet, n *node, what string) bool {
-	i := slices.IndexFunc(s.alts, func(a alternative) bool { return a.identity() })
-	if i < 0 || n == nil {
-		return true
-	}
-	c.unsupported(n, "U003", "%s depends on who the client is (%s): %s, nothing can prove it yet", what, s.alts[i].kind(), notYet)
-	return false
-}
-
-func (a *alternative) kind() string {
-	switch {
-	case a.users != nil:
-		return "user"
-	case a.groups != nil:
-		return "group"
-	case a.certs != nil:
-		return "cert"
-	}
-	return "claim"
 }

@@ -4,6 +4,7 @@
 package policy
 
 import (
+	"fmt"
 	"slices"
 	"strconv"
 	"strings"
@@ -33,7 +34,9 @@ func (c *compiler) rule(n *node) *Rule {
 	if c.within != nil {
 		prints = append(prints, c.within.print)
 	}
-	c.needsIdentity(r, n.get("from"), n.get("from_except"))
+	what := fmt.Sprintf("rule %q", r.Name)
+	c.needClients(&r.from, n.get("from"), what)
+	c.needClients(&r.fromExcept, n.get("from_except"), what)
 
 	c.ports(r, n.get("ports"))
 	c.conditions(r, n, &prints)
@@ -125,8 +128,10 @@ func (c *compiler) conditions(r *Rule, n *node, prints *[]string) {
 	}
 	if e := n.get("when"); e != nil {
 		r.when = c.when(e)
-		if r.when != nil && r.when.readsClient {
-			c.unsupported(e, "U003", "rule %q depends on who the client is: %s, nothing can prove it yet", r.Name, notYet)
+		if r.when != nil {
+			for _, f := range r.when.facts {
+				c.need(f, e, fmt.Sprintf("rule %q", r.Name))
+			}
 		}
 	}
 	if r.has(Tunnel) {
@@ -189,6 +194,10 @@ func (c *compiler) options(r *Rule, n *node, prints *[]string) {
 		r.Log = LogFull
 	}
 	r.RedirectPlain = n.get("plain_http").str() == "redirect"
+	if e := n.get("client_leg"); e.str() == "tls" {
+		r.ClientTLS = true
+		c.need(FactTLS, e, fmt.Sprintf("rule %q", r.Name))
+	}
 	r.AllowPrivate = n.get("allow_private").yes()
 	r.Audit = n.get("audit").yes()
 	r.visibleOnly = n.get("visible_only").yes()

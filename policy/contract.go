@@ -18,12 +18,32 @@ type Contract struct {
 
 // Contract says what d means for the bytes.
 func (d Decision) Contract() Contract {
+	c := d.plainContract()
+	if !d.clientTLS || d.Mode == Deny {
+		return c
+	}
+	c.ClientSees = "the gateway's own"
+	switch d.Mode {
+	case Originate:
+		c.ClientLeg = "HTTP inside TLS to the gateway"
+	case Relay:
+		c.ClientLeg, c.Readers = "HTTP inside TLS to the gateway", "client, gateway, and everybody on the origin's wire"
+	case Tunnel:
+		c.ClientLeg, c.ClientSees = "CONNECT inside TLS to the gateway, then the client's own TLS", "the gateway's own, then the origin's"
+	case Intercept:
+		c.ClientLeg, c.ClientSees = "CONNECT inside TLS to the gateway, then TLS that ends there too", "the gateway's own, then a leaf minted by its CA"
+	}
+	return c
+}
+
+// plainContract is that of a client that speaks no TLS to the gateway itself.
+func (d Decision) plainContract() Contract {
 	switch d.Mode {
 	case Originate:
 		return Contract{
 			OriginAuth: d.Rule.gatewayAuth(),
 			Readers:    "client, gateway, origin",
-			ClientSees: "none, or the gateway's own when it speaks TLS to the gateway",
+			ClientSees: "none",
 			ClientLeg:  "plain HTTP",
 			OriginLeg:  d.Rule.verifiedTLS(),
 		}

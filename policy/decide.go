@@ -46,6 +46,7 @@ func (w *walk) begin(p *Policy, q *Query) (ready bool) {
 	}
 	w.q = *q
 	w.d.Generation, w.d.Reason, w.d.kind = p.Generation, NoRule, q.Kind
+	w.d.clientTLS = q.ClientTLS
 	return q.Host != (Host{}) && q.Port != 0
 }
 
@@ -133,6 +134,8 @@ func (w *walk) decision() Decision {
 		return d.deny(Blind, w.blind)
 	case !match.reaches(q.Host):
 		return d.deny(PrivateAddress, match)
+	case match.ClientTLS && !q.ClientTLS:
+		return d.deny(PlainLeg, match)
 	}
 	d.Mode, d.Reason, d.Rule, d.Port = mode, ByRule, match, match.dialPort(mode, q)
 	return d

@@ -239,7 +239,7 @@ func TestComplete(t *testing.T) {
 		{"a quoted word", "rules:\n  - name: a\n    origin: {min_tls: \"^\"}", "1.2 1.3"},
 		{"a name of one's own", "rules:\n  - name: ^", ""},
 		{"a free text", "description: ^", ""},
-		{"a group in a group", "tests:\n  - as: {^}", "ip user group cert claim"},
+		{"a group in a group", "tests:\n  - as: {^}", "ip user group cert claim tls"},
 		{"a rule in a test", "rules: [{name: one}, {name: two}]\ntests:\n  - deny: {request: x, rule: ^}", "one two"},
 		{"in a comment", "rules: # ^", ""},
 	} {

@@ -16,23 +16,24 @@ type Explanation struct {
 // A Step is one decision: of a plain request, of a CONNECT, or of a request
 // inside an intercepted connection.
 type Step struct {
-	Request  string       `json:"request"`
-	Client   string       `json:"client"`
-	Groups   []string     `json:"groups"` // that the client is in
-	Host     string       `json:"host"`
-	Port     uint16       `json:"port"`
-	Lists    []string     `json:"lists"` // that the host is on
-	Rules    []Considered `json:"rules"` // as far as the walk went
-	Mode     Mode         `json:"mode"`
-	Reason   Reason       `json:"reason"`
-	Rule     string       `json:"rule,omitempty"`
-	File     string       `json:"file,omitempty"` // the included file the rule stands in
-	Line     int          `json:"line,omitempty"`
-	DialPort uint16       `json:"dial_port,omitempty"`
-	Path     string       `json:"path,omitempty"` // canonical, as sent to the origin
-	Detail   string       `json:"detail"`
-	Contract *Contract    `json:"contract,omitempty"`
-	Limits   string       `json:"limits,omitempty"` // that the rule sets, for people
+	Request   string       `json:"request"`
+	Client    string       `json:"client"`
+	ClientTLS bool         `json:"client_tls,omitempty"` // it speaks TLS to the gateway
+	Groups    []string     `json:"groups"`               // that the client is in
+	Host      string       `json:"host"`
+	Port      uint16       `json:"port"`
+	Lists     []string     `json:"lists"` // that the host is on
+	Rules     []Considered `json:"rules"` // as far as the walk went
+	Mode      Mode         `json:"mode"`
+	Reason    Reason       `json:"reason"`
+	Rule      string       `json:"rule,omitempty"`
+	File      string       `json:"file,omitempty"` // the included file the rule stands in
+	Line      int          `json:"line,omitempty"`
+	DialPort  uint16       `json:"dial_port,omitempty"`
+	Path      string       `json:"path,omitempty"` // canonical, as sent to the origin
+	Detail    string       `json:"detail"`
+	Contract  *Contract    `json:"contract,omitempty"`
+	Limits    string       `json:"limits,omitempty"` // that the rule sets, for people
 
 	Decision Decision `json:"-"`
 }
@@ -73,7 +74,7 @@ func (p *Policy) Explain(q Query) Explanation {
 }
 
 func (p *Policy) step(q Query) Step {
-	s := Step{Request: q.String(), Client: q.Client.String(), Host: q.Host.String(), Port: q.Port, Groups: []string{}, Lists: []string{}, Rules: []Considered{}}
+	s := Step{Request: q.String(), Client: q.Client.String(), ClientTLS: q.ClientTLS, Host: q.Host.String(), Port: q.Port, Groups: []string{}, Lists: []string{}, Rules: []Considered{}}
 	if p != nil {
 		for _, g := range p.groups {
 			if g.set.has(&q.Client, false) == yes {

@@ -62,7 +62,7 @@ decision  originate by rule "erp-to-bank" (line 49)
   origin leg    TLS, verified by the gateway (origin profile "bank")
   origin auth   the gateway (client certificate "acme-at-bank")
   readers       client, gateway, origin
-  client sees   none, or the gateway's own when it speaks TLS to the gateway
+  client sees   none
   limits        rate 20/s; 8 in progress
 `,
 		},
@@ -111,11 +111,28 @@ func TestContract(t *testing.T) {
 		{Decision{Mode: Tunnel, Rule: &Rule{Origin: cert}}, Contract{"the client itself", "client and origin only", "the origin's", "CONNECT, then the client's own TLS", "the same bytes"}},
 		{
 			Decision{Mode: Originate, Rule: &Rule{Origin: cert}},
-			Contract{"the gateway (client certificate /x/erp.pem)", "client, gateway, origin", "none, or the gateway's own when it speaks TLS to the gateway", "plain HTTP", `TLS, verified by the gateway (origin profile "bank")`},
+			Contract{"the gateway (client certificate /x/erp.pem)", "client, gateway, origin", "none", "plain HTTP", `TLS, verified by the gateway (origin profile "bank")`},
 		},
 		{
 			Decision{Mode: Intercept, Rule: &Rule{}},
 			Contract{"the gateway, without a certificate", "client, gateway, origin", "a leaf minted by the gateway's CA", "CONNECT, then TLS that ends at the gateway", "TLS, verified by the gateway (system roots)"},
+		},
+		{Decision{clientTLS: true}, Contract{}},
+		{
+			Decision{Mode: Relay, Rule: &Rule{}, clientTLS: true},
+			Contract{"nobody", "client, gateway, and everybody on the origin's wire", "the gateway's own", "HTTP inside TLS to the gateway", "plain HTTP"},
+		},
+		{
+			Decision{Mode: Tunnel, Rule: &Rule{}, clientTLS: true},
+			Contract{"the client itself", "client and origin only", "the gateway's own, then the origin's", "CONNECT inside TLS to the gateway, then the client's own TLS", "the same bytes"},
+		},
+		{
+			Decision{Mode: Originate, Rule: &Rule{}, clientTLS: true},
+			Contract{"the gateway, without a certificate", "client, gateway, origin", "the gateway's own", "HTTP inside TLS to the gateway", "TLS, verified by the gateway (system roots)"},
+		},
+		{
+			Decision{Mode: Intercept, Rule: &Rule{}, clientTLS: true},
+			Contract{"the gateway, without a certificate", "client, gateway, origin", "the gateway's own, then a leaf minted by its CA", "CONNECT inside TLS to the gateway, then TLS that ends there too", "TLS, verified by the gateway (system roots)"},
 		},
 	} {
 		if got := c.d.Contract(); got != c.want {

@@ -20,7 +20,11 @@ func (e Explanation) String() string {
 
 func (s *Step) print(b *strings.Builder, number int) {
 	fmt.Fprintf(b, "step %d    %s\n", number, s.Request)
-	fmt.Fprintf(b, "client    %s%s\n", s.Client, listed("groups", s.Groups))
+	leg := ""
+	if s.ClientTLS {
+		leg = ", TLS to the gateway"
+	}
+	fmt.Fprintf(b, "client    %s%s%s\n", s.Client, leg, listed("groups", s.Groups))
 	fmt.Fprintf(b, "host      %s port %d%s\n", s.Host, s.Port, listed("lists", s.Lists))
 	elsewhere, otherwise := 0, 0
 	for _, r := range s.Rules {

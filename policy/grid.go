@@ -128,6 +128,7 @@ func (c *cut) judge(axis, i int, r *Rule) byte {
 	case axisForm:
 		f := c.forms[i]
 		w.q.Kind, w.q.Scheme, w.q.Port, first, last = f.kind, f.scheme, f.port, condPorts, condPorts
+		more = r.ClientTLS && !f.tls
 	case axisMethod:
 		w.q.Kind, w.q.Method, first, last = Inner, c.methods[i], condMethods, condMethods
 	case axisPath:
@@ -206,7 +207,7 @@ func (g *grid) each(ask func(Query) bool) {
 					a := g.c.forms[f.i]
 					q := Query{
 						Client: g.c.clients[c.i], Host: g.c.hosts[h.i], At: g.c.moments[t.i],
-						Kind: a.kind, Scheme: a.scheme, Port: a.port,
+						Kind: a.kind, Scheme: a.scheme, Port: a.port, ClientTLS: a.tls,
 					}
 					if !g.inside(q, about, ask) {
 						return

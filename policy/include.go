@@ -79,7 +79,7 @@ func (c *compiler) include(n *node) *compiler {
 	if w.to.hasPaths() {
 		c.errorf(limits.get("to"), "P090", "name the hosts, and give paths in the rules", "URLs cannot limit an included file")
 	}
-	c.provable(&w.from, limits.get("from"), "what is included from "+at.text)
+	c.needClients(&w.from, limits.get("from"), "what is included from "+at.text)
 
 	path := c.abs(at.text)
 	src, _, err := c.read(path, maxFile)

@@ -166,6 +166,9 @@ func (w *world) rule(i int, within bool) string {
 	if mode == "deny" && w.one(3) {
 		set("visible_only", "true")
 	}
+	if mode != "deny" && w.one(4) {
+		set("client_leg", choose(w, "tls", "tls", "any"))
+	}
 	if mode != "deny" && w.one(4) && !within {
 		set("allow_private", "true")
 	}
@@ -214,7 +217,7 @@ func (w *world) policy(t testing.TB) *Policy {
 func (w *world) query() Query {
 	q := Query{
 		Kind: choose(w, Connect, Plain, Inner), Port: choose[uint16](w, 80, 443, 443, 8443, 8080, 22, 445),
-		At: testTime.Add(time.Duration(w.IntN(96)) * time.Hour), MayAsk: w.one(3),
+		At: testTime.Add(time.Duration(w.IntN(96)) * time.Hour), ClientTLS: w.one(2), MayAsk: w.one(3),
 	}
 	if q.Kind != Connect {
 		q.Method, q.Path = choose(w, "GET", "POST", "HEAD"), w.path()
@@ -278,7 +281,7 @@ func TestIndexIsTheLinearWalk(t *testing.T) {
 			if *long {
 				asked = 1_000_000
 			}
-			w := &world{Rand: rand.New(rand.NewPCG(uint64(i), 4)), dir: t.TempDir(), rules: s.rules, when: s.when, any: s.any, broad: s.broad}
+			w := &world{Rand: rand.New(rand.NewPCG(uint64(i), 5)), dir: t.TempDir(), rules: s.rules, when: s.when, any: s.any, broad: s.broad}
 			p := w.policy(t)
 			if p.index == nil {
 				t.Fatal("there is no index")
@@ -292,7 +295,7 @@ func TestIndexIsTheLinearWalk(t *testing.T) {
 				}
 				reasons[got.Reason]++
 			}
-			for _, r := range []Reason{ByRule, WrongKind, BadPath} {
+			for _, r := range []Reason{ByRule, WrongKind, BadPath, PlainLeg} {
 				if reasons[r] == 0 {
 					t.Errorf("no query was answered with %s", r)
 				}

@@ -232,6 +232,7 @@ var testSection = &section{title: "a test", keys: []key{
 		{name: "group", value: some(filledSyntax), doc: "groups proven"},
 		{name: "cert", value: some(filledSyntax), doc: "certificate names proven"},
 		{name: "claim", value: some(filledSyntax), doc: "claims proven, key=value"},
+		{name: "tls", value: aFlag, doc: "the client speaks TLS to the gateway", def: "false"},
 	}}}, required: true, doc: "who asks"},
 	{name: "at", value: one(timeSyntax), doc: "when; default noon UTC of Monday, 2026-01-05", example: "2026-11-24T10:00:00+01:00"},
 	{name: "deny", value: cases, doc: "requests that must be denied", example: "CONNECT 10.20.5.7:443"},

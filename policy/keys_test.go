@@ -18,7 +18,7 @@ func TestKeysGoWithTheirModes(t *testing.T) {
 	values := map[string]string{
 		"methods": "GET", "paths": "/x", "tunnel": "{idle: 5m}", "intercept": "{leaf_ttl: 1h}", "origin": `{min_tls: "1.3"}`,
 		"request": "{headers: {remove: x}}", "response": "{headers: {remove: x}}", "plain_http": "redirect",
-		"deny": "{status: 451}", "limits": "{rate: 5/s}", "visible_only": "true", "allow_private": "true",
+		"deny": "{status: 451}", "limits": "{rate: 5/s}", "visible_only": "true", "allow_private": "true", "client_leg": "tls",
 	}
 	modes := [][]Mode{
 		{Deny},

@@ -34,6 +34,7 @@ type Policy struct {
 	testCount int
 	files     []string
 	warnings  []Diagnostic
+	needs     []Need
 	pending   []Diagnostic
 	sources   map[string]*reporter // by Rule.File, for Lint
 	remarks   []Diagnostic         // of Lint, about words of the file
@@ -124,6 +125,7 @@ func (l Loader) load(name string, src []byte, dir string) (*Policy, []TestResult
 		p.pending = append(p.pending, byPlace(f.pending)...)
 	}
 	p.warnings = c.diagnostics()
+	p.needs = firstNeeds(c.files())
 	for _, in := range c.included {
 		p.files = append(p.files, in.path)
 	}

@@ -105,15 +105,6 @@ func TestListenerMatchesNobodyYet(t *testing.T) {
 	}
 }
 
-func TestWhenThatNeedsIdentityIsNotRunYet(t *testing.T) {
-	for when, want := range map[string]int{`"a" in client.groups`: 1, `client.user != "" || dest.port == 443`: 1, `client.ip == "10.0.0.1"`: 0} {
-		p := mustParse(t, "version: 1\nrules: [{name: a, from: any, to: any, mode: tunnel, when: '"+when+"'}]\n")
-		if u := p.Unsupported(); len(u) != want || want == 1 && u[0].Code != "U003" {
-			t.Errorf("%s: %v", when, u)
-		}
-	}
-}
-
 func TestExpressionThatCostsTooMuchFailsClosed(t *testing.T) {
 	const never = `client.groups.exists(a, client.groups.exists(b, client.groups.exists(c, a + b + c == "x")))`
 	p := mustParse(t, fmt.Sprintf(`

@@ -105,7 +105,7 @@ func asked(src string) (queries []Query) {
 				continue
 			}
 			for j, c := range clients {
-				q.Client, q.At, q.MayAsk = c, testTime, (i+j)%4 == 0
+				q.Client, q.At, q.MayAsk, q.ClientTLS = c, testTime, (i+j)%4 == 0, (i+j)%3 == 0
 				queries = append(queries, q)
 			}
 		}

@@ -50,8 +50,12 @@ type Query struct {
 	Path   string // the raw path as it stood on the wire, without the query; "" for Connect
 	At     time.Time
 
-	// MayAsk says that the client has not been asked who it is yet and can
-	// be: a rule that depends on that is answered with NeedIdentity. When
+	// ClientTLS says that the client speaks TLS to the gateway itself. Inside an
+	// opened connection it is what its CONNECT came by.
+	ClientTLS bool
+
+	// MayAsk says that the client has not said who it is and that there are ways
+	// to: a rule that depends on that is answered with NeedIdentity. When
 	// false, an identity that is missing is one that does not match.
 	MayAsk bool
 }
@@ -70,6 +74,7 @@ const (
 	PrivateAddress               // the address literal asked for is private or special, and Rule does not name it
 	BadPath                      // the path cannot be brought to one canonical form (answer 400)
 	NeedIdentity                 // Rule cannot be judged before the client says who it is (answer 407)
+	PlainLeg                     // Rule matched and wants TLS between client and gateway, and there is none
 )
 
 // A Decision is the policy's answer. The zero value denies.
@@ -83,5 +88,6 @@ type Decision struct {
 	Hidden     *Rule  // with Blind: the tunnel rule that would hide the request from Rule
 	Audited    *Rule  // the first rule with audit: true that would have decided; nil when none
 
-	kind Kind // of the query, for Detail
+	kind      Kind // of the query, for Detail
+	clientTLS bool // as in the query, for Contract
 }

@@ -42,7 +42,7 @@ func pick[T any](r *rand.Rand, from ...T) T { return from[r.IntN(len(from))] }
 // A ruleSpec is a rule to be written; what is empty is left out.
 type ruleSpec struct {
 	name, mode, from, to, fromExcept, toExcept, ports, methods, paths, schedule, until, origin string
-	audit, visibleOnly, allowPrivate                                                           string
+	audit, visibleOnly, allowPrivate, clientLeg                                                string
 }
 
 func (r ruleSpec) String() string {
@@ -63,6 +63,7 @@ func (r ruleSpec) String() string {
 		{"audit", r.audit},
 		{"visible_only", r.visibleOnly},
 		{"allow_private", r.allowPrivate},
+		{"client_leg", r.clientLeg},
 	} {
 		if k[1] != "" {
 			fmt.Fprintf(&b, ", %s: %s", k[0], k[1])
@@ -105,6 +106,7 @@ func randomRule(r *rand.Rand, name string) ruleSpec {
 		s.visibleOnly = sometimes(6, "true")
 	} else {
 		s.allowPrivate = sometimes(6, "true")
+		s.clientLeg = sometimes(6, "tls", "tls", "any")
 	}
 	return s
 }
@@ -159,10 +161,10 @@ func universe(t *testing.T, yield func(Query)) {
 		for _, h := range hosts {
 			for _, at := range []time.Time{testTime, testTime.Add(10 * time.Hour), testTime.AddDate(0, 6, 0)} {
 				for _, port := range []uint16{443, 80, 8001, 22} {
-					q := Query{Client: c, Host: h, At: at, Port: port, Kind: Connect}
+					q := Query{Client: c, Host: h, At: at, Port: port, Kind: Connect, ClientTLS: port%2 == 1}
 					yield(q)
-					for _, form := range []arrival{{Plain, "http", port}, {Plain, "https", port}, {Inner, "https", port}} {
-						q.Kind, q.Scheme = form.kind, form.scheme
+					for _, form := range []arrival{{kind: Plain, scheme: "http"}, {kind: Plain, scheme: "https"}, {kind: Inner, scheme: "https"}, {kind: Plain, scheme: "http", tls: true}} {
+						q.Kind, q.Scheme, q.ClientTLS = form.kind, form.scheme, form.tls
 						for _, q.Method = range []string{"GET", "PUT"} {
 							for _, q.Path = range []string{"/", "/a/b", "/a/x/y", badPath} {
 								yield(q)

@@ -20,6 +20,7 @@ type Rule struct {
 	Deny          DenyOptions
 	Limits        *Limits // nil: none
 	RedirectPlain bool    // plain_http: redirect
+	ClientTLS     bool    // client_leg: tls; who comes without is refused
 	Log           LogLevel
 	AllowPrivate  bool
 	Audit         bool // counted and logged only; evaluation goes on

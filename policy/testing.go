@@ -23,7 +23,7 @@ type testCase struct {
 }
 
 func (c *compiler) test(p *Policy, n *node) {
-	client := c.testClient(n.get("as"))
+	client, tls := c.testClient(n.get("as")), n.get("as").get("tls").yes()
 	at := testTime
 	if e := n.get("at"); e != nil {
 		t, err := time.Parse(time.RFC3339, e.text)
@@ -51,7 +51,7 @@ func (c *compiler) test(p *Policy, n *node) {
 				c.errorf(request, "P080", "", "%s", err)
 				continue
 			}
-			q.Client, q.At = client, at
+			q.Client, q.At, q.ClientTLS = client, at, tls
 			tc.q = q
 			p.tests = append(p.tests, tc)
 		}
@@ -106,5 +106,5 @@ func (p *Policy) outcome(q Query) Decision {
 
 // connect is the CONNECT that precedes a request inside it.
 func (q Query) connect() Query {
-	return Query{Client: q.Client, Kind: Connect, Host: q.Host, Port: q.Port, At: q.At, MayAsk: q.MayAsk}
+	return Query{Client: q.Client, Kind: Connect, Host: q.Host, Port: q.Port, At: q.At, ClientTLS: q.ClientTLS, MayAsk: q.MayAsk}
 }

@@ -22,7 +22,7 @@ type expression struct {
 	program      cel.Program
 	readsRequest bool // any request.*
 	readsPath    bool
-	readsClient  bool // more of the client than its address
+	facts        []Fact // about the client that it reads
 }
 
 // Bounds on what an expression may cost: a policy must not become slow by the
@@ -46,6 +46,10 @@ var celVariables = map[string]*cel.Type{
 	"request.path":   cel.StringType,
 	"request.scheme": cel.StringType,
 	"now":            cel.TimestampType,
+}
+
+var celFacts = map[string]Fact{
+	"client.user": FactUser, "client.groups": FactGroup, "client.certs": FactCert, "client.claims": FactClaim,
 }
 
 var celEnv = sync.OnceValues(func() (*cel.Env, error) {
@@ -177,7 +181,9 @@ func (c *compiler) when(n *node) *expression {
 	for _, ref := range ast.NativeRep().ReferenceMap() {
 		out.readsRequest = out.readsRequest || strings.HasPrefix(ref.Name, "request.")
 		out.readsPath = out.readsPath || ref.Name == "request.path"
-		out.readsClient = out.readsClient || strings.HasPrefix(ref.Name, "client.") && ref.Name != "client.ip"
+		if f, ok := celFacts[ref.Name]; ok {
+			out.facts = append(out.facts, f)
+		}
 	}
 	out.program, err = env.Program(ast, cel.EvalOptions(cel.OptOptimize, cel.OptPartialEval), cel.CostLimit(maxCost))
 	if err != nil {

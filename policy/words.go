@@ -39,6 +39,7 @@ func (k Kind) MarshalText() ([]byte, error) { return []byte(k.String()), nil }
 var reasonNames = [...]string{
 	NoPolicy: "no-policy", ByRule: "rule", NoRule: "no-rule", WrongKind: "wrong-kind", Blind: "blind",
 	ToLookInside: "look-inside", PrivateAddress: "private-address", BadPath: "bad-path", NeedIdentity: "need-identity",
+	PlainLeg: "plain-leg",
 }
 
 // String is the word for the reason in logs.
@@ -95,6 +96,8 @@ func (d Decision) Detail() string {
 		return fmt.Sprintf("rule %q does not reach private and special addresses: name the address or its range in to:, or give the rule allow_private", name)
 	case BadPath:
 		return fmt.Sprintf("the path can be read in more than one way, and rule %q depends on it: send it in its plain form", name)
+	case PlainLeg:
+		return fmt.Sprintf("rule %q wants TLS between you and the gateway: use it as an https:// proxy, as in curl --proxy https://GATEWAY", name)
 	case NeedIdentity:
 		return fmt.Sprintf("rule %q depends on who you are: authenticate to the proxy", name)
 	}

@@ -23,7 +23,8 @@ type active struct {
 	path    string // as it was given; "" for the built-in policy
 	full    string // absolute
 	state   string
-	archive *archive // nil: nothing is remembered
+	archive *archive               // nil: nothing is remembered
+	finds   func(policy.Fact) bool // what can be found out about clients; nil: nothing but their addresses
 	now     atomic.Pointer[loaded]
 }
 
@@ -64,6 +65,9 @@ func (a *active) load(number uint64) (*loaded, *reading, error) {
 func (a *active) complete(p *policy.Policy, number uint64) (*loaded, error) {
 	if diags := p.Unsupported(); len(diags) > 0 {
 		return nil, notYetSupported(a.path, diags)
+	}
+	if err := a.findable(p); err != nil {
+		return nil, err
 	}
 	p.Generation = number
 	l := &loaded{trusts: make(map[*policy.Origin]*certs.Trust), files: p.Files()}

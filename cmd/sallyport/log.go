@@ -139,11 +139,14 @@ func identity(e *zerolog.Event, c policy.Client) {
 	}
 }
 
+// plainLeg is what the log says of a leg without TLS.
+const plainLeg = "none"
+
 // leg says how one side was protected.
 func leg(s *tls.ConnectionState) *zerolog.Event {
 	d := zerolog.Dict()
 	if s == nil {
-		return d.Str("tls", "none")
+		return d.Str("tls", plainLeg)
 	}
 	d.Str("tls", tls.VersionName(s.Version)).
 		Str("cipher", tls.CipherSuiteName(s.CipherSuite)).

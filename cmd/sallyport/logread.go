@@ -69,6 +69,7 @@ func readRecord(line []byte) (recorded, error) {
 		Revision  string
 		Error     string
 		Contract  policy.Contract
+		ClientLeg struct{ TLS string } `json:"client_leg"`
 		OriginLeg struct {
 			ClientCert string `json:"client_cert"`
 		} `json:"origin_leg"`
@@ -105,6 +106,7 @@ func readRecord(line []byte) (recorded, error) {
 		q.Client.Addr = l.IP
 	}
 	q.At, q.MayAsk = l.Start, l.MayAsk
+	q.ClientTLS = l.ClientLeg.TLS != "" && l.ClientLeg.TLS != plainLeg
 	if err := q.Kind.UnmarshalText([]byte(l.Kind)); err != nil {
 		return recorded{}, err
 	}

@@ -8,6 +8,7 @@ import (
 	"bytes"
 	"compress/gzip"
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
@@ -86,6 +87,7 @@ rules:
 			{true, "until: " + c.one("2026-01-05", "2026-11-24")},
 			{mode == "deny" && opens, "visible_only: true"},
 			{mode != "deny", "allow_private: true"},
+			{mode != "deny", "client_leg: tls"},
 			{true, "audit: true"},
 			{strings.Contains(mode, "originate"), "origin: strict"},
 		} {
@@ -106,7 +108,7 @@ func randomQuery(c chance) policy.Query {
 		Client: policy.Client{Addr: netip.MustParseAddr(c.one("10.1.2.3", "10.9.9.9", "192.0.2.7", "2001:db8:1::5", "203.0.113.5"))},
 		Kind:   policy.Kind(c.IntN(3)),
 		At:     time.Unix(1767600000+c.Int64N(60*86400), c.Int64N(1e9)).In(time.FixedZone("", 3600*c.IntN(3))),
-		MayAsk: c.in(3),
+		MayAsk: c.in(3), ClientTLS: c.in(2),
 	}
 	q.Host, _ = policy.ParseHost(c.one("a.example", "b.a.example", "c.example", "z.c.example", "d.example", "x-1.y.example", "intranet",
 		"192.0.2.9", "10.0.0.1", "198.51.100.7", "[2001:db8::1]", "other.test"))
@@ -156,8 +158,13 @@ func written(p *policy.Policy, q policy.Query, d policy.Decision) []byte {
 	if q.Kind == policy.Connect {
 		method = http.MethodConnect
 	}
+	var leg *tls.ConnectionState
+	if q.ClientTLS {
+		leg = &tls.ConnectionState{Version: tls.VersionTLS13}
+	}
 	logRecord(&logger, &gateway.Record{
-		Time: q.At, ID: "abcdefghabcdefgh", Client: netip.AddrPortFrom(q.Client.Addr, 1234), Identity: q.Client,
+		ClientTLS: leg,
+		Time:      q.At, ID: "abcdefghabcdefgh", Client: netip.AddrPortFrom(q.Client.Addr, 1234), Identity: q.Client,
 		Method: method, URL: urlOf(q), Proto: "HTTP/1.1", Kind: q.Kind, MayAsk: q.MayAsk,
 		Decision: d, Revision: p.Revision, Mode: d.Mode, Outcome: gateway.Done,
 	})
@@ -195,7 +202,7 @@ func TestReplayReproducesEveryDecision(t *testing.T) {
 			}
 		}
 	}
-	for reason := policy.ByRule; reason <= policy.NeedIdentity; reason++ {
+	for reason := policy.ByRule; reason <= policy.PlainLeg; reason++ {
 		if seen[reason] == 0 {
 			t.Errorf("no decision for the reason %s", reason)
 		}

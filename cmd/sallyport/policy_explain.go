@@ -20,6 +20,7 @@ func policyExplainCommand() *cobra.Command {
 		as     []string
 		at     string
 		plain  bool
+		tls    bool
 		asJSON bool
 	)
 	cmd := &cobra.Command{
@@ -34,6 +35,7 @@ func policyExplainCommand() *cobra.Command {
 			if err != nil {
 				return &exitError{exitUsage, err}
 			}
+			q.ClientTLS = tls
 			p, err := policy.Load(args[0])
 			if err != nil {
 				return refused(cmd.ErrOrStderr(), err)
@@ -50,6 +52,7 @@ func policyExplainCommand() *cobra.Command {
 	f.StringArrayVar(&as, "as", nil, "who asks: `ip:10.1.1.1,user:eva,group:staff,cert:…,claim:k=v`; without ip, 127.0.0.1")
 	f.StringVar(&at, "at", "", "when, as `2026-11-24T22:00:00+01:00`; default now")
 	f.BoolVar(&plain, "plain", false, "the https URL is sent to the gateway in plaintext, not through CONNECT")
+	f.BoolVar(&tls, "tls", false, "the client speaks TLS to the gateway")
 	f.BoolVar(&asJSON, "json", false, "print the explanation as JSON")
 	return cmd
 }

@@ -174,7 +174,7 @@ func whyOf(p *policy.Policy, r recorded) why {
 // inside a connection only if p opens that connection.
 func decideAgain(p *policy.Policy, q policy.Query) policy.Decision {
 	if q.Kind == policy.Inner {
-		outer := policy.Query{Client: q.Client, Kind: policy.Connect, Host: q.Host, Port: q.Port, At: q.At, MayAsk: q.MayAsk}
+		outer := policy.Query{Client: q.Client, Kind: policy.Connect, Host: q.Host, Port: q.Port, At: q.At, ClientTLS: q.ClientTLS, MayAsk: q.MayAsk}
 		if d := p.Decide(outer); d.Mode != policy.Intercept {
 			return d
 		}
