@@ -107,6 +107,11 @@ func run(o runOptions) error {
 		return fmt.Errorf("watching the policy's files: %w", err)
 	}
 	defer watch.Close()
+	stopAdmin, err := serveAdmin(newAdmin(o.state))
+	if err != nil {
+		logger.Error().Str("error", err.Error()).Msg("commands about the CA and certificates do not reach this gateway")
+	}
+	defer stopAdmin()
 	reload := newReloader(active, server, watch, &logger)
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()

@@ -11,7 +11,8 @@ package main
 //     before it.
 //   - Nothing is printed when nothing is wrong and nothing was asked for.
 //   - Colour only on a terminal, and never with NO_COLOR set.
-//   - Exit codes: 0 done, 1 failed, 2 wrong usage, 3 the policy does not load.
+//   - Exit codes: 0 done, 1 failed, 2 wrong usage, 3 the policy does not load, 5
+//     the answer is no, 6 something expires sooner than asked for.
 
 import (
 	"fmt"
@@ -22,9 +23,11 @@ import (
 )
 
 const (
-	exitFailed = 1
-	exitUsage  = 2
-	exitPolicy = 3
+	exitFailed   = 1
+	exitUsage    = 2
+	exitPolicy   = 3
+	exitNegative = 5 // done, and the answer is no
+	exitExpiring = 6 // within the time asked for
 )
 
 // An exitError ends the program with code. A nil err means that what there is
