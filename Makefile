@@ -2,6 +2,8 @@
 GO      ?= go
 TOOL    := $(GO) tool -modfile=tools/go.mod
 FUZZ    ?= 20s
+# The database drivers of smallstep/nosql that nothing here uses: 5 MB less.
+TAGS    ?= nobadger,nobbolt,nomysql,nopgx
 
 .PHONY: run build test check fuzz bench
 
@@ -9,15 +11,15 @@ run: build
 	bin/sallyport run
 
 build:
-	$(GO) build -trimpath -o bin/sallyport ./cmd/sallyport
+	$(GO) build -tags $(TAGS) -trimpath -o bin/sallyport ./cmd/sallyport
 
 test:
-	$(GO) test -race ./...
+	$(GO) test -tags $(TAGS) -race ./...
 
 check:
-	$(GO) vet ./...
-	$(TOOL) staticcheck ./...
-	@out=$$($(TOOL) gofumpt -l cmd certs gateway policy scripts tunnel); test -z "$$out" || { echo "gofumpt would change:"; echo "$$out"; exit 1; }
+	$(GO) vet -tags $(TAGS) ./...
+	$(TOOL) staticcheck -tags $(TAGS) ./...
+	@out=$$($(TOOL) gofumpt -l cmd certs gateway pki policy scripts tunnel); test -z "$$out" || { echo "gofumpt would change:"; echo "$$out"; exit 1; }
 	$(GO) test -count=1 -run 'TestPlan|TestGenerated' ./cmd/sallyport
 	$(GO) mod tidy -diff
 	$(GO) mod verify
@@ -26,4 +28,4 @@ fuzz:
 	scripts/fuzz $(FUZZ)
 
 bench:
-	$(GO) test -run '^$$' -bench . -benchmem ./...
+	$(GO) test -tags $(TAGS) -run '^$$' -bench . -benchmem ./...

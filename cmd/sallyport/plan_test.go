@@ -25,6 +25,7 @@ var plan = []struct {
 	{"policy/convert", []string{"sallyport/gateway", "sallyport/tunnel", "sallyport/certs", "net/http"}, "converting is reading and writing text; only a policy is asked"},
 	{"tunnel", []string{"sallyport/"}, "tunnel stands on the ground: it moves bytes and is told what is permitted"},
 	{"certs", []string{"sallyport/"}, "certs stands on the ground and plugs into gateway as functions"},
+	{"pki", []string{"sallyport/"}, "pki stands on the ground: it signs what it is told to, and knows nobody who asks"},
 	{"gateway/h1", []string{"sallyport/", "net"}, "the grammar looks at bytes only"},
 	{"gateway/wire", []string{"sallyport/", "net/http"}, "sockets know no HTTP, and nobody above them"},
 	{"gateway", []string{"sallyport/certs", "sallyport/pki", "sallyport/cmd"}, "arrows point downward only"},
