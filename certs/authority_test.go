@@ -67,7 +67,7 @@ func issue(t testing.TB, parent *authority, template x509.Certificate) *authorit
 func subject(name string) pkix.Name { return pkix.Name{CommonName: name} }
 
 func newRoot(t testing.TB, name string) *authority {
-	return issue(t, nil, x509.Certificate{Subject: subject(name), IsCA: true, KeyUsage: x509.KeyUsageCertSign})
+	return issue(t, nil, x509.Certificate{Subject: subject(name), IsCA: true, KeyUsage: x509.KeyUsageCertSign | x509.KeyUsageCRLSign})
 }
 
 // server returns a certificate for names, each a DNS name or an address.

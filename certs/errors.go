@@ -38,6 +38,8 @@ func Describe(err error, host string) string {
 func explain(err error) (what, next string) {
 	var (
 		pin     *PinError
+		revoked *RevokedError
+		status  *StatusError
 		name    x509.HostnameError
 		invalid x509.CertificateInvalidError
 		unknown x509.UnknownAuthorityError
@@ -49,6 +51,11 @@ func explain(err error) (what, next string) {
 	switch {
 	case errors.As(err, &pin):
 		return explainPin(pin)
+	case errors.As(err, &revoked):
+		return fmt.Sprintf("the certificate of %s (serial %s of %s) was revoked on %s%s, says %s",
+			revoked.Subject, revoked.Serial, revoked.Issuer, date(revoked.At), revoked.reason(), revoked.Source), "the origin must get another"
+	case errors.As(err, &status):
+		return explainStatus(status)
 	case errors.As(err, &name):
 		return explainName(name)
 	case errors.As(err, &invalid):
@@ -73,6 +80,19 @@ func explain(err error) (what, next string) {
 		}
 	}
 	return explainText(err)
+}
+
+func explainStatus(e *StatusError) (what, next string) {
+	why := "it staples none"
+	if e.Err != nil {
+		why = e.Err.Error()
+	}
+	if e.Staple {
+		return fmt.Sprintf("the certificate of %s demands that the origin staples a good OCSP response (must-staple): %s", e.Subject, why),
+			"the origin must turn OCSP stapling on, or get a certificate without that demand"
+	}
+	return fmt.Sprintf("it cannot be found out whether the certificate of %s was revoked: %s", e.Subject, why),
+		"try again, or set `revocation: prefer` in its trust profile if that may happen"
 }
 
 func explainPin(e *PinError) (what, next string) {

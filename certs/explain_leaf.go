@@ -6,13 +6,10 @@ package certs
 import (
 	"crypto"
 	"crypto/x509"
-	"encoding/asn1"
 	"fmt"
 	"net/netip"
 	"slices"
 	"strings"
-
-	"golang.org/x/crypto/ocsp"
 )
 
 // leaf judges what is asked of the leaf alone.
@@ -114,7 +111,7 @@ func revokedFinding(i int, by, when string, reason int) Finding {
 
 // stapled judges the staple, and that there is one where there has to be.
 func (q *Question) stapled(way []*x509.Certificate) []Finding {
-	must := MustStaple(q.Chain[0])
+	must := mustStaple(way)
 	if q.Staple == nil {
 		if must && q.Handshake {
 			return []Finding{{
@@ -130,16 +127,12 @@ func (q *Question) stapled(way []*x509.Certificate) []Finding {
 	if len(way) < 2 {
 		return bad("has a stapled OCSP response, which cannot be checked without its issuer", "")
 	}
-	r, err := ocsp.ParseResponseForCert(q.Staple, way[0], way[1])
+	a, err := readOCSP(q.Staple, way[0], way[1], q.At)
 	switch {
 	case err != nil:
-		return bad("has a stapled OCSP response that does not hold: "+printable(err.Error()), "look at the server's stapling")
-	case r.Status == ocsp.Revoked:
-		return []Finding{revokedFinding(0, "the stapled OCSP response", date(r.RevokedAt), r.RevocationReason)}
-	case r.Status != ocsp.Good:
-		return bad("is not known to its issuer, says the stapled OCSP response", "ask its issuer")
-	case !r.NextUpdate.IsZero() && q.At.After(r.NextUpdate):
-		return bad(fmt.Sprintf("has a stapled OCSP response that was to be replaced by %s", date(r.NextUpdate)), "look at the server's stapling")
+		return bad("has a stapled OCSP response that does not count: "+err.Error(), "look at the server's stapling")
+	case a.revoked:
+		return []Finding{revokedFinding(0, "the stapled OCSP response", date(a.at), a.reason)}
 	}
 	return nil
 }
@@ -173,17 +166,4 @@ func called(c *x509.Certificate) string {
 		return quote(c.URIs[0].String())
 	}
 	return fmt.Sprintf("the certificate with serial %x", c.SerialNumber)
-}
-
-// MustStaple reports whether c says that its server staples an OCSP response
-// (the TLS feature status_request, RFC 7633).
-func MustStaple(c *x509.Certificate) bool {
-	for _, e := range c.Extensions {
-		if e.Id.Equal(asn1.ObjectIdentifier{1, 3, 6, 1, 5, 5, 7, 1, 24}) {
-			var features []int
-			rest, err := asn1.Unmarshal(e.Value, &features)
-			return err == nil && len(rest) == 0 && slices.Contains(features, 5)
-		}
-	}
-	return false
 }

@@ -126,10 +126,11 @@ func (t *Trust) Config(host string) *tls.Config {
 	}
 	c := t.base.Clone()
 	c.ServerName = serverName(host)
-	if len(t.pins) > 0 {
-		c.VerifyConnection = func(cs tls.ConnectionState) error {
-			return checkPins(t.pins, host, cs.VerifiedChains)
+	c.VerifyConnection = func(cs tls.ConnectionState) error { // of resumed sessions as well
+		if err := t.checkPins(host, cs.VerifiedChains); err != nil {
+			return err
 		}
+		return t.checkRevocation(cs.VerifiedChains, cs.OCSPResponse)
 	}
 	return c
 }
