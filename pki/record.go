@@ -7,6 +7,7 @@ import (
 	"context"
 	"crypto/x509"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"math/big"
 	"strings"
@@ -54,23 +55,39 @@ func ParseSerial(s string) (*big.Int, error) {
 // numbers, until it returns false. f sees one moment, and must not call the
 // authority.
 func (ca *CA) Records(ctx context.Context, f func(Record) bool) error {
-	var broken error
 	err := ca.store.View(func(t tx) error {
-		return t.Each(bucketIssued, "", func(key string, value []byte) bool {
-			var row issuedRow
-			if broken = ctx.Err(); broken == nil {
-				broken = json.Unmarshal(value, &row)
+		return eachIssued(t, func(row issuedRow) error {
+			if err := ctx.Err(); err != nil {
+				return err
 			}
-			return broken == nil && f(row.Record)
+			if !f(row.Record) {
+				return errEnough
+			}
+			return nil
 		})
 	})
-	if err == nil {
-		err = broken
-	}
-	if err != nil {
+	if err != nil && err != errEnough {
 		return fmt.Errorf("reading the records: %w", err)
 	}
 	return nil
+}
+
+var errEnough = errors.New("enough")
+
+// eachIssued calls f for each row until it returns an error, which it returns.
+func eachIssued(t tx, f func(issuedRow) error) error {
+	var ended error
+	err := t.Each(bucketIssued, "", func(key string, value []byte) bool {
+		var row issuedRow
+		if ended = json.Unmarshal(value, &row); ended == nil {
+			ended = f(row)
+		}
+		return ended == nil
+	})
+	if err == nil {
+		err = ended
+	}
+	return err
 }
 
 // Find returns the record of a serial number in hexadecimal, and the

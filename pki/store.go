@@ -44,5 +44,6 @@ const (
 	bucketIssued  = "certificates" // what was issued, by serial number
 	bucketRevoked = "revoked"      // by issuer and serial number
 	bucketCRL     = "crl_numbers"  // the last number of a CRL, by issuer
+	bucketLastCRL = "crls"         // that CRL itself
 	bucketSecrets = "secrets"      // sealed
 )
