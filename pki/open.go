@@ -46,6 +46,8 @@ type CA struct {
 	state   atomic.Pointer[state]
 	change  sync.Mutex // held by whoever puts another state in its place
 	revoked revocations
+	crls    crls
+	answers ocspAnswers
 	minted  ring
 	minters [2]*Minter // intercept, delegated
 }

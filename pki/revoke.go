@@ -73,8 +73,17 @@ type revocation struct {
 
 // revocations are all that are in the store, by issuer and serial number.
 type revocations struct {
-	mu sync.RWMutex
-	by map[string]map[string]revocation
+	mu  sync.RWMutex
+	by  map[string]map[string]revocation
+	rev uint64 // how often one was added
+}
+
+// revision tells one state of the revocations from another: what is read after
+// it has all that it counts.
+func (r *revocations) revision() uint64 {
+	r.mu.RLock()
+	defer r.mu.RUnlock()
+	return r.rev
 }
 
 func (r *revocations) load(t tx) error {
@@ -103,6 +112,7 @@ func (r *revocations) put(issuer, serial string, v revocation) {
 		r.by[issuer] = map[string]revocation{}
 	}
 	r.by[issuer][serial] = v
+	r.rev++
 }
 
 func (r *revocations) add(issuer, serial string, v revocation) {
