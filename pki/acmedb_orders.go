@@ -1,0 +1,382 @@
+// Copyright 2026 The sallyport authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package pki
+
+import (
+	"context"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/smallstep/certificates/acme"
+)
+
+type challengeRow struct {
+	ID        string             `json:"id"`
+	Type      acme.ChallengeType `json:"type"`
+	Status    acme.Status        `json:"status"`
+	Validated string             `json:"validated,omitempty"`
+	Error     *acme.Error        `json:"error,omitempty"`
+}
+
+type authzRow struct {
+	Account    string          `json:"account"`
+	Identifier acme.Identifier `json:"identifier"`
+	Status     acme.Status     `json:"status"`
+	Token      string          `json:"token"`
+	Expires    time.Time       `json:"expires"`
+	Challenges []challengeRow  `json:"challenges"`
+}
+
+// judge derives what the challenges say: one that is met makes the authorization
+// valid, otherwise one that failed makes it invalid for good (RFC 8555 §7.1.6).
+func (a *authzRow) judge() {
+	if a.Status != acme.StatusPending {
+		return
+	}
+	for _, c := range a.Challenges {
+		switch c.Status {
+		case acme.StatusValid:
+			a.Status = acme.StatusValid
+			return
+		case acme.StatusInvalid:
+			a.Status = acme.StatusInvalid
+		}
+	}
+}
+
+func (a *authzRow) challenge(id string) *challengeRow {
+	for i := range a.Challenges {
+		if a.Challenges[i].ID == id {
+			return &a.Challenges[i]
+		}
+	}
+	return nil
+}
+
+// CreateChallenge names the challenge; CreateAuthorization writes it. It is the
+// first that is asked about an identifier, and refuses those that nobody here
+// would validate.
+func (d *acmeDB) CreateChallenge(_ context.Context, ch *acme.Challenge) error {
+	if err := d.targets.refuses(ch.Value); err != nil {
+		return rejected(err)
+	}
+	ch.ID = newID()
+	return nil
+}
+
+func rejected(err error) error {
+	text := "it is refused"
+	if t := (*told)(nil); errors.As(err, &t) {
+		text = t.text
+	}
+	return problem(acme.ErrorRejectedIdentifierType, http.StatusForbidden, "%s", text)
+}
+
+func (d *acmeDB) CreateAuthorization(_ context.Context, az *acme.Authorization) error {
+	if az.Identifier.Type != acme.DNS && az.Identifier.Type != acme.IP {
+		return problem(acme.ErrorUnsupportedIdentifierType, http.StatusBadRequest, "an identifier is a dns name or an ip address")
+	}
+	if len(az.Challenges) == 0 { // a wildcard
+		return problem(acme.ErrorRejectedIdentifierType, http.StatusForbidden, "*.%s: wildcards are proved by dns-01, which this server does not offer", az.Identifier.Value)
+	}
+	az.ID = newID()
+	az.ExpiresAt = d.now().Add(acmeOrderLife).UTC().Truncate(time.Second)
+	row := authzRow{Account: az.AccountID, Identifier: az.Identifier, Status: az.Status, Token: az.Token, Expires: az.ExpiresAt}
+	for _, c := range az.Challenges {
+		row.Challenges = append(row.Challenges, challengeRow{ID: c.ID, Type: c.Type, Status: acme.StatusPending})
+	}
+	return d.change(func(t tx) error { return put(t, bucketACMEAuthz, az.ID, row) })
+}
+
+func (d *acmeDB) GetAuthorization(_ context.Context, id string) (*acme.Authorization, error) {
+	row, ok, err := find[authzRow](d, bucketACMEAuthz, id)
+	if err != nil {
+		return nil, err
+	}
+	if !ok {
+		return nil, notFound("authorization", id)
+	}
+	row.judge()
+	az := &acme.Authorization{
+		ID: id, AccountID: row.Account, Identifier: row.Identifier, Status: row.Status,
+		Token: row.Token, ExpiresAt: row.Expires,
+	}
+	for _, c := range row.Challenges {
+		az.Challenges = append(az.Challenges, row.acme(id, c))
+	}
+	return az, nil
+}
+
+func (a *authzRow) acme(id string, c challengeRow) *acme.Challenge {
+	return &acme.Challenge{
+		ID: c.ID, AccountID: a.Account, AuthorizationID: id, Value: a.Identifier.Value, Token: a.Token,
+		Type: c.Type, Status: c.Status, ValidatedAt: c.Validated, Error: c.Error,
+	}
+}
+
+// UpdateAuthorization has nothing to write but what ends it.
+func (d *acmeDB) UpdateAuthorization(_ context.Context, az *acme.Authorization) error {
+	return d.change(func(t tx) error {
+		row, ok, err := get[authzRow](t, bucketACMEAuthz, az.ID)
+		if err != nil || !ok {
+			return errors.Join(err, notFoundUnless(ok, "authorization", az.ID))
+		}
+		if row.Status != acme.StatusPending {
+			az.Status = row.Status
+			return nil
+		}
+		row.Status = az.Status
+		return put(t, bucketACMEAuthz, az.ID, row)
+	})
+}
+
+func notFoundUnless(ok bool, what, id string) error {
+	if ok {
+		return nil
+	}
+	return notFound(what, id)
+}
+
+// GetAuthorizationsByAccountID is not asked for by any handler.
+func (d *acmeDB) GetAuthorizationsByAccountID(context.Context, string) ([]*acme.Authorization, error) {
+	return nil, errors.New("authorizations are not listed by account")
+}
+
+// GetChallenge finds a challenge in its own authorization only: the one in the
+// URL is the client's word. One of an authorization that has ended is not
+// pending, whatever its row says, so that nobody can have it looked at again.
+func (d *acmeDB) GetChallenge(_ context.Context, id, authz string) (*acme.Challenge, error) {
+	row, ok, err := find[authzRow](d, bucketACMEAuthz, authz)
+	if err != nil {
+		return nil, err
+	}
+	c := row.challenge(id)
+	if !ok || c == nil {
+		return nil, notFound("challenge", id)
+	}
+	row.judge()
+	ended := row.Status != acme.StatusPending || d.now().After(row.Expires)
+	if ended && c.Status == acme.StatusPending {
+		c.Status = acme.StatusInvalid
+	}
+	return row.acme(authz, *c), nil
+}
+
+// UpdateChallenge writes the outcome of a validation, which ends the challenge:
+// smallstep lets one that failed be pending when the other side could not be
+// reached, and clients poll until they give up (defect 4).
+func (d *acmeDB) UpdateChallenge(_ context.Context, ch *acme.Challenge) error {
+	if ch.Error != nil {
+		ch.Status = acme.StatusInvalid
+		ch.Error = challengeError(ch)
+	}
+	return d.change(func(t tx) error {
+		row, ok, err := get[authzRow](t, bucketACMEAuthz, ch.AuthorizationID)
+		if err != nil {
+			return err
+		}
+		c := row.challenge(ch.ID)
+		if !ok || c == nil {
+			return notFound("challenge", ch.ID)
+		}
+		row.judge()
+		if row.Status != acme.StatusPending || c.Status != acme.StatusPending {
+			ch.Status, ch.Error = c.Status, c.Error // somebody was faster
+			return nil
+		}
+		c.Status, c.Error, c.Validated = ch.Status, ch.Error, ch.ValidatedAt
+		row.judge()
+		return put(t, bucketACMEAuthz, ch.AuthorizationID, row)
+	})
+}
+
+// challengeError says why a challenge failed, in words of this package: what
+// smallstep's errors wrap has parts of what the other side has answered.
+func challengeError(ch *acme.Challenge) *acme.Error {
+	if t := (*told)(nil); errors.As(ch.Error.Err, &t) {
+		e := acme.NewError(acme.ErrorConnectionType, "%s", t.text)
+		e.Detail = t.text
+		return e
+	}
+	e := acme.NewError(acme.ErrorIncorrectResponseType, "the answer does not prove control of %s", ch.Value)
+	switch ch.Type {
+	case acme.HTTP01:
+		e.Detail = ch.Value + " did not answer with the key authorization of this challenge"
+	case acme.TLSALPN01:
+		e.Detail = ch.Value + " did not show the certificate of this challenge (acme-tls/1)"
+	}
+	return e
+}
+
+type orderRow struct {
+	Account     string            `json:"account"`
+	Provisioner string            `json:"provisioner"`
+	Status      acme.Status       `json:"status"`
+	Expires     time.Time         `json:"expires"`
+	Identifiers []acme.Identifier `json:"identifiers"`
+	NotBefore   time.Time         `json:"notBefore,omitzero"`
+	NotAfter    time.Time         `json:"notAfter,omitzero"`
+	Error       *acme.Error       `json:"error,omitempty"`
+	Authz       []string          `json:"authz"`
+	Certificate string            `json:"certificate,omitempty"`
+}
+
+func (o *orderRow) final() bool {
+	return o.Status == acme.StatusValid || o.Status == acme.StatusInvalid
+}
+
+// CreateOrder names an order for its account, so that those of one account lie
+// side by side and are counted quickly.
+func (d *acmeDB) CreateOrder(_ context.Context, o *acme.Order) error {
+	if len(o.Identifiers) > acmeIdentifiers {
+		return problem(acme.ErrorMalformedType, http.StatusBadRequest, "the order has more than %d identifiers", acmeIdentifiers)
+	}
+	now := d.now()
+	o.ID = o.AccountID + "-" + newID()
+	o.ExpiresAt = now.Add(acmeOrderLife).UTC().Truncate(time.Second)
+	row := orderRow{
+		Account: o.AccountID, Provisioner: o.ProvisionerID, Status: o.Status, Expires: o.ExpiresAt,
+		Identifiers: o.Identifiers, NotBefore: o.NotBefore, NotAfter: o.NotAfter, Authz: o.AuthorizationIDs,
+	}
+	return d.change(func(t tx) error {
+		acc, ok, err := get[accountRow](t, bucketACMEAccounts, o.AccountID)
+		if err != nil || !ok {
+			return errors.Join(err, notFoundUnless(ok, "account", o.AccountID))
+		}
+		n := 0
+		err = d.eachOrder(t, o.AccountID, func(_ string, row orderRow) bool {
+			if now.Before(row.Expires) {
+				n++
+			}
+			return n < acmeOrders
+		})
+		if err != nil {
+			return err
+		}
+		if n >= acmeOrders {
+			return problem(acme.ErrorRateLimitedType, http.StatusTooManyRequests, "the account has made %d orders within %v; try again later", n, acmeOrderLife)
+		}
+		acc.Used = now
+		return errors.Join(
+			put(t, bucketACMEAccounts, o.AccountID, acc),
+			put(t, bucketACMEOrders, o.ID, row))
+	})
+}
+
+// eachOrder calls f for each order of an account until it returns false.
+func (d *acmeDB) eachOrder(t tx, account string, f func(id string, row orderRow) bool) (err error) {
+	prefix := account + "-"
+	e := t.Each(bucketACMEOrders, prefix, func(id string, _ []byte) bool {
+		if !strings.HasPrefix(id, prefix) {
+			return false
+		}
+		var row orderRow
+		if row, _, err = get[orderRow](t, bucketACMEOrders, id); err != nil {
+			return false
+		}
+		return f(id, row)
+	})
+	return errors.Join(e, err)
+}
+
+func (d *acmeDB) GetOrder(_ context.Context, id string) (*acme.Order, error) {
+	row, ok, err := find[orderRow](d, bucketACMEOrders, id)
+	if err != nil {
+		return nil, err
+	}
+	if !ok {
+		return nil, notFound("order", id)
+	}
+	return row.acme(id), nil
+}
+
+func (o *orderRow) acme(id string) *acme.Order {
+	return &acme.Order{
+		ID: id, AccountID: o.Account, ProvisionerID: o.Provisioner, Status: o.Status, ExpiresAt: o.Expires,
+		Identifiers: o.Identifiers, NotBefore: o.NotBefore, NotAfter: o.NotAfter, Error: o.Error,
+		AuthorizationIDs: o.Authz, CertificateID: o.Certificate,
+	}
+}
+
+// UpdateOrder does not take back what is final: who looked at an order before it
+// was finished would otherwise make it unfinished.
+func (d *acmeDB) UpdateOrder(_ context.Context, o *acme.Order) error {
+	return d.change(func(t tx) error {
+		row, ok, err := get[orderRow](t, bucketACMEOrders, o.ID)
+		if err != nil || !ok {
+			return errors.Join(err, notFoundUnless(ok, "order", o.ID))
+		}
+		if row.final() {
+			o.Status, o.Error, o.CertificateID = row.Status, row.Error, row.Certificate
+			return nil
+		}
+		row.Status, row.Error, row.Certificate = o.Status, o.Error, o.CertificateID
+		return put(t, bucketACMEOrders, o.ID, row)
+	})
+}
+
+// GetOrdersByAccountID returns the orders that are not finished, as RFC 8555
+// §7.1.2.1 wants.
+func (d *acmeDB) GetOrdersByAccountID(_ context.Context, account string) ([]string, error) {
+	ids := []string{}
+	now := d.now()
+	err := d.store.View(func(t tx) error {
+		return d.eachOrder(t, account, func(id string, row orderRow) bool {
+			if !row.final() && now.Before(row.Expires) {
+				ids = append(ids, id)
+			}
+			return true
+		})
+	})
+	return ids, err
+}
+
+type certRow struct {
+	Account string    `json:"account"`
+	Order   string    `json:"order"`
+	Chain   [][]byte  `json:"chain"`
+	End     time.Time `json:"end"`
+}
+
+// CreateCertificate notes whose certificate it is. It is known by its serial
+// number.
+func (d *acmeDB) CreateCertificate(_ context.Context, c *acme.Certificate) error {
+	c.ID = c.Leaf.SerialNumber.String()
+	row := certRow{Account: c.AccountID, Order: c.OrderID, Chain: [][]byte{c.Leaf.Raw}, End: c.Leaf.NotAfter}
+	for _, i := range c.Intermediates {
+		row.Chain = append(row.Chain, i.Raw)
+	}
+	return d.change(func(t tx) error { return put(t, bucketACMECerts, c.ID, row) })
+}
+
+func (d *acmeDB) GetCertificate(_ context.Context, id string) (*acme.Certificate, error) {
+	row, ok, err := find[certRow](d, bucketACMECerts, id)
+	if err != nil {
+		return nil, err
+	}
+	if !ok || len(row.Chain) == 0 {
+		return nil, notFound("certificate", id)
+	}
+	c := &acme.Certificate{ID: id, AccountID: row.Account, OrderID: row.Order}
+	for i, der := range row.Chain {
+		cert, err := x509.ParseCertificate(der)
+		if err != nil {
+			return nil, fmt.Errorf("reading the certificate %s: %w", id, err)
+		}
+		if i == 0 {
+			c.Leaf = cert
+		} else {
+			c.Intermediates = append(c.Intermediates, cert)
+		}
+	}
+	return c, nil
+}
+
+func (d *acmeDB) GetCertificateBySerial(ctx context.Context, serial string) (*acme.Certificate, error) {
+	return d.GetCertificate(ctx, serial)
+}
