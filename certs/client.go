@@ -36,12 +36,22 @@ func loadClient(certFile, keyFile string) (*clientCert, error) {
 	case keyFile == "":
 		keyFile = certFile
 	}
+	cert, err := loadPair("client certificate", certFile, keyFile)
+	if err != nil {
+		return nil, err
+	}
+	return &clientCert{file: certFile, cert: *cert}, nil
+}
+
+// loadPair reads a certificate that is valid now and its key; both names may
+// be the same. kind is what messages call it.
+func loadPair(kind, certFile, keyFile string) (*tls.Certificate, error) {
 	chain, err := readCerts(certFile, keyFile == certFile)
 	if err != nil {
-		return nil, fmt.Errorf("client certificate %s: %w", certFile, err)
+		return nil, fmt.Errorf("%s %s: %w", kind, certFile, err)
 	}
 	if err := checkDates(chain[0]); err != nil {
-		return nil, fmt.Errorf("client certificate %s: %w", certFile, err)
+		return nil, fmt.Errorf("%s %s: %w", kind, certFile, err)
 	}
 	key, err := readKey(keyFile)
 	if err != nil {
@@ -50,9 +60,9 @@ func loadClient(certFile, keyFile string) (*clientCert, error) {
 	if err := checkPair(chain, key); err != nil {
 		return nil, fmt.Errorf("key %s: %w", keyFile, err)
 	}
-	c := &clientCert{file: certFile, cert: tls.Certificate{PrivateKey: key, Leaf: chain[0]}}
+	c := &tls.Certificate{PrivateKey: key, Leaf: chain[0]}
 	for _, x := range chain {
-		c.cert.Certificate = append(c.cert.Certificate, x.Raw)
+		c.Certificate = append(c.Certificate, x.Raw)
 	}
 	return c, nil
 }
