@@ -75,6 +75,9 @@ func NewTLS(c net.Conn) *Conn {
 	return w
 }
 
+// Secure makes c one that is read by crypto/tls, from what is buffered on.
+func (c *Conn) Secure() { c.tls = true }
+
 // Buffered is what was read and not taken. It is valid until the next Fill or
 // Discard.
 func (c *Conn) Buffered() []byte {
@@ -235,6 +238,21 @@ const (
 // State looks at what nobody reads, and takes nothing. What is buffered does
 // not count. One goroutine at a time may call it.
 func (c *Conn) State() State { return c.sock.state() }
+
+// goodbyeMost is the most that a lone close_notify takes: of TLS 1.2 with CBC and
+// SHA-384, padded.
+const goodbyeMost = recordHead + 16 + 64
+
+// goodbye reports whether b, all that has come, can be a close_notify (RFC 8446
+// §6.1) and nothing else: one record, of an alert, or one of TLS 1.3 so short that
+// it is hardly data.
+func goodbye(b []byte) bool {
+	if len(b) < recordHead || len(b) > goodbyeMost || recordHead+int(b[3])<<8+int(b[4]) != len(b) {
+		return false
+	}
+	const alert, data, sealedAlert = 21, 23, 2 + 1 + 16
+	return b[0] == alert || b[0] == data && len(b) == recordHead+sealedAlert
+}
 
 // Between reports whether a TLS connection stands between two records, with
 // nothing read ahead.

@@ -198,11 +198,7 @@ func (s *raw) broken(fd uintptr) bool {
 	if s.conn.shut.Load() {
 		return false
 	}
-	var state uint8 // the first of what TCP_INFO has to say
-	size := uint32(1)
-	_, _, errno := syscall.RawSyscall6(unix.SYS_GETSOCKOPT, fd, unix.IPPROTO_TCP, unix.TCP_INFO,
-		uintptr(unsafe.Pointer(&state)), uintptr(unsafe.Pointer(&size)), 0)
-	return errno == 0 && state == unix.BPF_TCP_CLOSE
+	return tcpState(fd) == unix.BPF_TCP_CLOSE
 }
 
 func (s *raw) fault(op string, errno syscall.Errno) error {
@@ -218,15 +214,29 @@ func (s *raw) state() State {
 func (s *raw) look(fd uintptr) { s.found = s.peek(fd) }
 
 func (s *raw) peek(fd uintptr) State {
-	var b [1]byte
-	n, _, errno := syscall.RawSyscall6(unix.SYS_RECVFROM, fd, uintptr(unsafe.Pointer(&b)), 1, unix.MSG_DONTWAIT|unix.MSG_PEEK, 0, 0)
+	var b [goodbyeMost + 1]byte
+	n, _, errno := syscall.RawSyscall6(unix.SYS_RECVFROM, fd, uintptr(unsafe.Pointer(&b)), uintptr(len(b)), unix.MSG_DONTWAIT|unix.MSG_PEEK, 0, 0)
 	switch {
 	case errno == unix.EAGAIN, errno == unix.EINTR:
 		return Quiet
 	case errno != 0, n == 0 && s.broken(fd):
 		return Broken
-	case n == 0:
+	case n == 0, s.conn.tls && goodbye(b[:n]) && tcpState(fd) == tcpCloseWait:
 		return Ended
 	}
 	return Talking
+}
+
+// tcpCloseWait is the state of a connection whose peer has sent its end (tcp_states.h).
+const tcpCloseWait = 8
+
+// tcpState is the first of what TCP_INFO has to say; 0 when it says nothing.
+func tcpState(fd uintptr) (state uint8) {
+	size := uint32(1)
+	_, _, errno := syscall.RawSyscall6(unix.SYS_GETSOCKOPT, fd, unix.IPPROTO_TCP, unix.TCP_INFO,
+		uintptr(unsafe.Pointer(&state)), uintptr(unsafe.Pointer(&size)), 0)
+	if errno != 0 {
+		return 0
+	}
+	return state
 }
