@@ -6,6 +6,7 @@ package gateway
 import (
 	"bytes"
 	"context"
+	"crypto/tls"
 	"errors"
 	"io"
 	"net"
@@ -22,9 +23,14 @@ import (
 // reads a request's head, lets the passage act, and goes on. Between requests it
 // holds no buffer.
 type conn struct {
-	s    *Server
-	wire *wire.Conn
-	from netip.AddrPort
+	s     *Server
+	wire  *wire.Conn
+	in    input     // what the client says
+	to    io.Writer // what it is told
+	from  netip.AddrPort
+	tls   *tls.Conn            // nil: plain
+	state *tls.ConnectionState // as the handshake left it; nil: plain
+	inner decrypted            // with tls: in
 
 	head *[]byte // of the present request; lent
 	out  *[]byte // of the answer, not sent yet; lent
@@ -68,6 +74,7 @@ func (c *conn) accept(from net.Conn) {
 	defer c.mu.Unlock()
 	c.wire = wire.New(from)
 	c.wire.BeforeRead, c.wire.BeforeWrite = c.allowRead, c.allowWrite
+	c.in, c.to, c.tls, c.state = c.wire, c.wire, nil, nil
 	c.from = netip.AddrPort{}
 	if a, ok := from.RemoteAddr().(*net.TCPAddr); ok {
 		from := a.AddrPort()
@@ -75,24 +82,22 @@ func (c *conn) accept(from net.Conn) {
 	}
 	c.readBy, c.writeBy = time.Time{}, time.Time{}
 	c.midway, c.reset, c.taken = false, false, false
+	c.half, c.halted = false, false
 	c.turn.Store(0)
 	c.cause, c.tied, c.ctx, c.cancel = nil, nil, nil, nil
 }
 
 // serve serves requests until the connection ends. It closes it.
 func (c *conn) serve() {
+	if !c.greet() {
+		return
+	}
 	for {
 		fault, ok := c.next()
 		if !ok {
 			break
 		}
-		c.busy()
-		c.p.open(c.s, c, &c.req, Request{From: c.from})
-		c.p.pass(fault)
-		c.turn.Add(1)
-		c.req.Reset() // its bytes will be somebody else's
-		c.giveBack(&c.head)
-		c.giveBack(&c.out)
+		c.pass(fault)
 		if c.taken {
 			return
 		}
@@ -101,6 +106,17 @@ func (c *conn) serve() {
 		}
 	}
 	c.close()
+}
+
+// pass serves a request, or refuses what is none.
+func (c *conn) pass(fault *h1.Error) {
+	c.busy()
+	c.p.open(c.s, c, &c.req, Request{From: c.from, TLS: c.state})
+	c.p.pass(fault)
+	c.turn.Add(1)
+	c.req.Reset() // its bytes will be somebody else's
+	c.giveBack(&c.head)
+	c.giveBack(&c.out)
 }
 
 // busy begins a turn. A drain that took the connection for an idle one has left
@@ -140,12 +156,12 @@ func (c *conn) next() (fault *h1.Error, ok bool) {
 	limit := c.s.Limits.head()
 	c.patience = c.s.Limits.idle()
 	for seen, empty := 0, 0; ; {
-		b := c.wire.Buffered()
+		b := c.in.Buffered()
 		// RFC 9112 §2.2: an empty line ahead of a request line is skipped; old
 		// clients send one behind a POST. Endless ones would be a way to stay.
 		for ; len(b) >= 2 && b[0] == '\r' && b[1] == '\n' && empty < maxEmpty; empty++ {
-			c.wire.Discard(2)
-			b = c.wire.Buffered()
+			c.in.Discard(2)
+			b = c.in.Buffered()
 		}
 		if len(b) > 0 && (len(b) > 1 || b[0] != '\r') {
 			n, err := c.parse(b, seen, limit)
@@ -154,23 +170,29 @@ func (c *conn) next() (fault *h1.Error, ok bool) {
 				return asFault(err), true
 			}
 			if n > 0 {
-				c.wire.Discard(n)
+				c.in.Discard(n)
 				c.body = h1.NewBody(c.req.Length, c.req.Chunked)
 				c.wanting = c.req.Expect
-				c.leaving.Store(c.req.Connect() && len(c.wire.Buffered()) == 0)
+				c.leaving.Store(c.req.Connect() && len(c.in.Buffered()) == 0)
 				return nil, true
 			}
-			if seen == 0 { // the rest of a head has its own time
-				c.patience = 0
-				c.readBy = time.Now().Add(c.s.Limits.headTime())
-				_ = c.wire.SetReadDeadline(c.readBy)
+			if seen == 0 && c.patience > 0 { // the rest of a head has its own time
+				c.hurry()
 			}
 			seen = len(b)
 		}
 		if c.s.draining.Load() && len(b) == 0 {
 			return nil, false
 		}
-		switch err := c.wire.Fill(); {
+		if len(b) == 0 && c.patience > 0 && c.tls != nil {
+			// A record has its own time, too, which begins with its first byte.
+			if c.inner.rest() && c.wire.Fill() != nil {
+				return nil, false
+			}
+			c.hurry()
+			continue
+		}
+		switch err := c.in.Fill(); {
 		case err == io.ErrShortBuffer:
 			c.midway = true
 			return errLargeHead, true
@@ -178,6 +200,13 @@ func (c *conn) next() (fault *h1.Error, ok bool) {
 			return nil, false
 		}
 	}
+}
+
+// hurry gives the client its time for a head.
+func (c *conn) hurry() {
+	c.patience = 0
+	c.readBy = time.Now().Add(c.s.Limits.headTime())
+	_ = c.wire.SetReadDeadline(c.readBy)
 }
 
 // maxEmpty bounds the empty lines ahead of a request.

@@ -35,7 +35,7 @@ func (c *conn) haltBody() {
 var past = time.Unix(1, 0)
 
 // ready implements client.
-func (c *conn) ready() int64 { return int64(len(c.wire.Buffered())) }
+func (c *conn) ready() int64 { return int64(len(c.in.Buffered())) }
 
 // A bodyReader reads the body of the present request.
 type bodyReader conn
@@ -46,12 +46,12 @@ func (r *bodyReader) Read(p []byte) (int, error) {
 		if c.body.Done() {
 			return 0, io.EOF
 		}
-		in := c.wire.Buffered()
+		in := c.in.Buffered()
 		if len(in) == 0 {
 			if err := c.proceed(); err != nil {
 				return 0, err
 			}
-			if err := c.wire.Fill(); err != nil {
+			if err := c.in.Fill(); err != nil {
 				if err == io.EOF {
 					err = io.ErrUnexpectedEOF
 				}
@@ -61,7 +61,7 @@ func (r *bodyReader) Read(p []byte) (int, error) {
 		}
 		data, n, done, err := c.body.Next(in[:min(len(in), len(p))])
 		m := copy(p, data)
-		c.wire.Discard(n)
+		c.in.Discard(n)
 		switch {
 		case err != nil:
 			c.midway = true
@@ -82,6 +82,6 @@ func (c *conn) proceed() error {
 		return nil
 	}
 	c.wanting = false
-	_, err := c.wire.Write([]byte("HTTP/1.1 100 Continue\r\n\r\n"))
+	_, err := c.to.Write([]byte("HTTP/1.1 100 Continue\r\n\r\n"))
 	return err
 }

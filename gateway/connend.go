@@ -4,6 +4,7 @@
 package gateway
 
 import (
+	"bytes"
 	"context"
 	"io"
 	"net"
@@ -123,20 +124,27 @@ func (c *conn) reusable() bool {
 	if c.req.Connect() || c.req.WebSocket {
 		c.mu.Lock()
 		defer c.mu.Unlock()
-		return len(c.wire.Buffered()) == 0 && c.wire.State() != wire.Talking
+		return len(c.in.Buffered()) == 0 && c.wire.Between() && c.wire.State() != wire.Talking
 	}
 	return true
 }
 
 // takeOver implements client.
 func (c *conn) takeOver(say []byte) (net.Conn, []byte, error) {
-	if _, err := c.wire.Write(say); err != nil {
+	if _, err := c.to.Write(say); err != nil {
 		return nil, nil, err
 	}
 	c.s.conns.remove(c)
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.taken = true
+	if c.tls != nil {
+		ahead := bytes.Clone(c.in.Buffered())
+		c.in.Discard(len(ahead))
+		c.wire.BeforeRead, c.wire.BeforeWrite = nil, nil
+		_ = c.wire.SetDeadline(time.Time{})
+		return c.tls, ahead, nil
+	}
 	tcp, ahead := c.wire.Take()
 	_ = tcp.SetDeadline(time.Time{})
 	return tcp, ahead, nil
@@ -156,15 +164,29 @@ func (c *conn) close() {
 	switch {
 	case c.reset:
 		_ = c.wire.SetLinger(0)
-	case c.midway && c.wire.CloseWrite() == nil:
+	case c.midway && c.closeWrite() == nil:
 		_ = c.wire.SetReadDeadline(time.Now().Add(time.Second))
 		_, _ = io.CopyN(io.Discard, c.wire, 256<<10)
+	case c.tls != nil:
+		_ = c.tls.Close() // says so: the end of an answer that ends with the connection is proven by it
 	}
 	c.wire.Close()
 	if c.tied != nil { // by a passage that crashed
 		c.tied.Close()
 	}
+	c.in.Discard(len(c.in.Buffered()))
 	if n := len(c.wire.Buffered()); n > 0 {
 		c.wire.Discard(n)
 	}
+	c.in, c.to, c.tls, c.inner = c.wire, c.wire, nil, decrypted{} // TLS holds memory, and the next connection may be long in coming
+}
+
+// closeWrite says that nothing follows.
+func (c *conn) closeWrite() error {
+	if c.tls != nil {
+		if err := c.tls.CloseWrite(); err != nil {
+			return err
+		}
+	}
+	return c.wire.CloseWrite()
 }

@@ -104,7 +104,7 @@ func (p *passage) outgoing() (*outgoing, error) {
 	if in.Chunked {
 		f = announce(f, in.Fields)
 	}
-	f = via(f, protocolOf(in.Minor))
+	f = via(f, p.received)
 	p.fields, o.fields = f, f
 	return o, nil
 }

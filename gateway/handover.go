@@ -39,15 +39,29 @@ func (c *strictConn) Close() error {
 		_ = c.Conn.SetReadDeadline(time.Now().Add(time.Second))
 		_, _ = io.CopyN(io.Discard, c.Conn, 256<<10)
 	}
+	if c.reset {
+		return beneath(c.Conn).Close() // TLS would say that this was the end
+	}
 	return c.Conn.Close()
+}
+
+// beneath is the connection that c wraps, at the bottom.
+func beneath(c net.Conn) net.Conn {
+	for {
+		inner, ok := c.(interface{ NetConn() net.Conn })
+		if !ok {
+			return c
+		}
+		c = inner.NetConn()
+	}
 }
 
 // abort makes Close a reset, which nobody takes for the end of an answer.
 func (c *strictConn) abort() {
 	c.mu.Lock()
-	c.closing = true
+	c.closing, c.reset = true, true
 	c.mu.Unlock()
-	if t, ok := c.Conn.(*net.TCPConn); ok {
+	if t, ok := beneath(c.Conn).(interface{ SetLinger(int) error }); ok {
 		_ = t.SetLinger(0)
 	}
 }

@@ -135,6 +135,9 @@ func (d *decrypted) Discard(n int) {
 	}
 }
 
+// rest reports whether nothing has come that was not taken, not even a part.
+func (d *decrypted) rest() bool { return d.buf == nil && d.err == nil && d.wire.Between() }
+
 var decryptedBuffers = sync.Pool{New: func() any { return new(wire.Buffer) }}
 
 func (d *decrypted) Fill() error {

@@ -13,7 +13,7 @@ type Limits struct {
 	Idle     time.Duration // of a client connection between requests; 2 min
 	Stall    time.Duration // for the client to take or give the next bytes of a body; 5 min
 	Answer   time.Duration // for the origin to begin its answer; 5 min
-	Shake    time.Duration // for the TLS handshake with an origin; 10 s
+	Shake    time.Duration // for a TLS handshake, with an origin or a client; 10 s
 	Tunnel   time.Duration // of a tunnel without a byte either way, where its rule says nothing; 1 h
 }
 

@@ -37,6 +37,7 @@ type passage struct {
 	fields    h1.Fields // of a message for the next hop
 	authority []byte    // the origin's Host
 	known     *known    // of the route that was last taken on this connection; nil: none
+	received  protocol  // by which the request came
 	passed    bool      // the record belongs to a tunnel now, which must not touch this
 }
 
@@ -45,6 +46,8 @@ type Request struct {
 	From   netip.AddrPort
 	TLS    *tls.ConnectionState // nil: plain
 	Fields h1.Fields            // not to be kept
+
+	http2 bool
 }
 
 // pass is the whole way of a request: one passage, one record. fault, when not
@@ -56,6 +59,10 @@ func (p *passage) pass(fault *h1.Error) {
 	p.up = p.client.upload()
 	defer p.up.stop()
 	err := p.decide(fault)
+	if err == nil && p.rec.Own {
+		p.serveOwn()
+		return
+	}
 	if err == nil {
 		err = p.admit()
 	}
@@ -77,11 +84,12 @@ func (p *passage) open(s *Server, c client, req *h1.Request, from Request) {
 	p.now = time.Now()
 	p.rec = &Record{
 		Time: p.now, ID: newID(), Client: from.From, ClientTLS: from.TLS,
-		Method: p.method, Proto: "HTTP/1.1",
+		Method: p.method,
 	}
-	if req.Minor == 0 {
-		p.rec.Proto = "HTTP/1.0"
+	if p.received = protocolOf(req.Minor); from.http2 {
+		p.received = http2
 	}
+	p.rec.Proto = protocolName(p.received)
 }
 
 // methodName is string without making one for the usual methods.
@@ -139,7 +147,8 @@ func (s *Server) report(rec *Record) {
 }
 
 // decide reads what is asked for and by whom, and puts it to the policy. A nil
-// error means that p.decision allows the request.
+// error means that p.decision allows the request, or that it is for the gateway
+// itself.
 func (p *passage) decide(fault *h1.Error) error {
 	if fault != nil {
 		p.method, p.rec.Method = "", ""
@@ -147,10 +156,16 @@ func (p *passage) decide(fault *h1.Error) error {
 	}
 	raw := string(p.req.Target)
 	var err error
-	if p.target, err = readTarget(p.method, raw); err != nil {
-		return badTarget(err)
+	if p.target, p.rec.Own = p.ownForm(raw); !p.rec.Own {
+		if p.target, err = readTarget(p.method, raw); err != nil {
+			return badTarget(err)
+		}
+		p.rec.Own = p.isOwn(p.target)
 	}
 	p.rec.URL = p.target.url(raw, false)
+	if p.rec.Own {
+		return nil
+	}
 	if p.rec.Identity, err = p.identify(); err != nil {
 		return err
 	}
@@ -186,7 +201,7 @@ func (p *passage) decide(fault *h1.Error) error {
 
 func (p *passage) identify() (policy.Client, error) {
 	if p.s.Identify != nil {
-		return p.s.Identify(Request{p.rec.Client, p.rec.ClientTLS, p.req.Fields})
+		return p.s.Identify(Request{From: p.rec.Client, TLS: p.rec.ClientTLS, Fields: p.req.Fields})
 	}
 	if !p.rec.Client.IsValid() {
 		return policy.Client{}, &Error{

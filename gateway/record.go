@@ -23,7 +23,7 @@ type Record struct {
 
 	Method string // "" when the head could not be read
 	URL    string // no userinfo; the query only with log: full; authority alone for CONNECT
-	Proto  string // HTTP/1.1 or HTTP/1.0
+	Proto  string // HTTP/2, HTTP/1.1 or HTTP/1.0; acme-tls/1 of a handshake that was all
 
 	// What the policy was asked is Identity, Time, Method, URL up to its query, and
 	// these: enough to ask again.
@@ -33,6 +33,10 @@ type Record struct {
 	Decision policy.Decision
 	Revision string      // of the policy that was asked; "" when none was
 	Mode     policy.Mode // what was done: Decision.Mode, or Deny when it was refused later
+
+	// Own says that the gateway answered for itself: the policy was not asked, nor
+	// who the client is.
+	Own bool
 
 	ClientTLS *tls.ConnectionState // nil: plain
 	Origin    OriginLeg

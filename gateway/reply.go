@@ -20,7 +20,7 @@ func (c *conn) interim(status int, fields h1.Fields) error {
 	defer c.asked.Unlock()
 	b := h1.AppendStatusLine(nil, status, http.StatusText(status))
 	b = append(h1.AppendFields(b, fields), "\r\n"...)
-	_, err := c.wire.Write(b)
+	_, err := c.to.Write(b)
 	return err
 }
 
@@ -79,7 +79,7 @@ func (c *conn) write(data []byte) error {
 	if c.chunked {
 		*c.out = h1.AppendChunkHead(*c.out, len(data))
 	}
-	_, err := c.wire.Write2(*c.out, data)
+	err := c.send2(*c.out, data)
 	*c.out = (*c.out)[:0]
 	if c.chunked {
 		*c.out = append(*c.out, "\r\n"...)
@@ -98,8 +98,23 @@ func (c *conn) send() error {
 	if len(*c.out) == 0 {
 		return nil
 	}
-	_, err := c.wire.Write(*c.out)
+	_, err := c.to.Write(*c.out)
 	*c.out = (*c.out)[:0]
+	return err
+}
+
+// send2 sends a and then b.
+func (c *conn) send2(a, b []byte) error {
+	if c.tls == nil {
+		_, err := c.wire.Write2(a, b)
+		return err
+	}
+	if len(a) > 0 {
+		if _, err := c.tls.Write(a); err != nil {
+			return err
+		}
+	}
+	_, err := c.tls.Write(b)
 	return err
 }
 

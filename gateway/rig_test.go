@@ -50,7 +50,7 @@ func newRig(tb testing.TB, rules string, different ...func(*Server)) *rig {
 		tb.Fatal(err)
 	}
 	r := &rig{tb: tb, handed: make(chan struct{}, 1<<20)}
-	r.certify()
+	r.certify("origin.test", "127.0.0.1")
 	gen := &Generation{Policy: p, Trust: func(*policy.Origin) (Trust, error) {
 		return Trust{Key: "rig", Config: func(host string) *tls.Config {
 			return &tls.Config{ServerName: host, RootCAs: r.roots, NextProtos: []string{"http/1.1"}}
@@ -100,7 +100,8 @@ func (r *rig) serve(f func(net.Listener)) string {
 	return l.Addr().String()
 }
 
-func (r *rig) certify() {
+// certify makes r's certificate, for a name and an address.
+func (r *rig) certify(name, addr string) {
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
 		r.tb.Fatal(err)
@@ -108,7 +109,7 @@ func (r *rig) certify() {
 	template := &x509.Certificate{
 		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "rig"},
 		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour),
-		IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)}, DNSNames: []string{"origin.test"},
+		IPAddresses: []net.IP{net.ParseIP(addr)}, DNSNames: []string{name},
 		IsCA: true, BasicConstraintsValid: true,
 	}
 	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)

@@ -51,10 +51,34 @@ type Server struct {
 
 	Limits Limits
 
+	// TLS is how clients are met that begin with a TLS handshake; others are served
+	// in the clear on the same port. Its NextProtos are replaced by those that the
+	// Server speaks; "acme-tls/1" stays when it is there: connections that choose it
+	// are closed behind the handshake. nil: TLS is refused, with a record.
+	TLS *tls.Config
+
+	// Own answers requests for the gateway itself: those in origin-form whose Host is
+	// one that OwnNames knows, and those that a client asks the proxy for whose name
+	// and port are the gateway's. Neither the policy nor Identify is asked: whoever
+	// can connect can ask. It is called from many goroutines at once, and its
+	// requests have their client's address, and how it came by TLS, as net/http's
+	// have. nil: there are none, and they are refused.
+	Own http.Handler
+
+	// OwnNames says which names, and addresses, are the gateway's own; see the
+	// function of that name. nil: none.
+	OwnNames func(policy.Host) bool
+
 	// Standard serves clients and asks origins by net/http alone, without the
 	// engine of this package: slower, and to be compared with. HTTP/2 is always
 	// net/http's.
 	Standard bool
+
+	config *tls.Config // TLS, made ready; nil: none
+	given  *given
+	shakes shakes
+
+	failedShakes, faults teller // of TLS and of HTTP/2, with clients
 
 	conns      conns
 	pool       pool
@@ -95,13 +119,8 @@ func (s *Server) Serve(l net.Listener) error {
 	if a, err := netip.ParseAddrPort(l.Addr().String()); err == nil {
 		s.listen = append(s.listen, netip.AddrPortFrom(a.Addr().Unmap(), a.Port()))
 	}
-	if !s.Standard {
-		s.listeners = append(s.listeners, l)
-	}
+	s.listeners = append(s.listeners, l)
 	s.mu.Unlock()
-	if s.Standard {
-		return s.standard.Serve(strictListener{l, s.Limits.head()})
-	}
 	return s.accept(l)
 }
 
@@ -109,7 +128,13 @@ func (s *Server) setUp() {
 	ctx, cut := context.WithCancelCause(context.Background())
 	s.cut = cut
 	s.ErrorLog = cmp.Or(s.ErrorLog, log.New(io.Discard, "", 0))
+	s.config = listenerConfig(s.TLS)
+	s.given = newGiven()
 	s.standard = s.standardServer(ctx)
+	s.serveHTTP2(s.standard)
+	if s.Standard || s.config != nil {
+		go func() { _ = s.standard.Serve(s.given) }() // until Shutdown
+	}
 }
 
 // accept serves the connections of l.

@@ -27,6 +27,8 @@ type standardClient struct {
 	armed   time.Time // the write deadline
 	aborted bool
 	untie   func() bool
+	http2   bool
+	stream  *stream // of a CONNECT by HTTP/2 that was accepted
 }
 
 func (s *Server) standardServer(ctx context.Context) *http.Server {
@@ -35,9 +37,10 @@ func (s *Server) standardServer(ctx context.Context) *http.Server {
 		BaseContext:       func(net.Listener) context.Context { return ctx },
 		ReadHeaderTimeout: s.Limits.headTime(),
 		IdleTimeout:       s.Limits.idle(),
-		MaxHeaderBytes:    s.Limits.head() + 4<<10, // strictConn has the say, and says it with a record
-		ConnContext:       withConn,
-		ErrorLog:          s.ErrorLog,
+		// strictConn and readHTTP2 have the say, and say it with a record.
+		MaxHeaderBytes: s.Limits.head() + 1000*http2FieldCost,
+		ConnContext:    withConn,
+		ErrorLog:       s.ErrorLog,
 		// OPTIONS * and CONNECT are requests like any other here.
 		DisableGeneralOptionsHandler: true,
 	}
@@ -45,20 +48,30 @@ func (s *Server) standardServer(ctx context.Context) *http.Server {
 
 // serveStandard is pass for a request that net/http has read.
 func (s *Server) serveStandard(w http.ResponseWriter, r *http.Request) {
-	c := &standardClient{s: s, w: w, r: r, rc: http.NewResponseController(w), conn: strictOf(r.Context())}
-	from := Request{TLS: r.TLS}
+	of := clientOf(r.Context())
+	c := &standardClient{s: s, w: w, r: r, rc: http.NewResponseController(w), conn: of.strict, http2: r.ProtoMajor == 2}
+	from := Request{TLS: of.tls, http2: c.http2}
 	if a, err := netip.ParseAddrPort(r.RemoteAddr); err == nil {
 		from.From = netip.AddrPortFrom(a.Addr().Unmap().WithZone(""), a.Port())
 	}
 	var fault *h1.Error
-	if r.Method == malformedMethod {
+	var q *h1.Request
+	if c.http2 {
+		q, fault = c.readHTTP2()
+	} else {
+		q = c.request()
+	}
+	if r.Method == malformedMethod && !c.http2 {
 		if fault = c.conn.faulty(); fault == nil {
 			fault = &h1.Error{Status: http.StatusBadRequest, Msg: "the request cannot be read"}
 		}
 	}
 	var p passage
-	p.open(s, c, c.request(), from)
+	p.open(s, c, q, from)
 	p.pass(fault)
+	if c.stream != nil && c.stream.wait() {
+		c.aborted = true
+	}
 	if c.aborted {
 		panic(http.ErrAbortHandler) // net/http closes the connection
 	}
@@ -93,7 +106,7 @@ func (c *standardClient) tie(to io.Closer) {
 }
 
 func (c *standardClient) upload() *upload {
-	if c.r.ContentLength == 0 {
+	if c.r.ContentLength == 0 || c.http2 && c.r.Method == http.MethodConnect {
 		return &nothing
 	}
 	stall := c.s.Limits.stall()
@@ -129,6 +142,8 @@ func (b checkedBody) Read(p []byte) (int, error) {
 		_ = b.c.rc.SetReadDeadline(time.Time{})
 	} else if f := b.c.conn.spoilt(); err != nil && f != nil {
 		err = f
+	} else if err != nil && b.c.http2 {
+		err = bodyError2(err)
 	}
 	return n, err
 }
@@ -155,7 +170,7 @@ func (c *standardClient) begin(r *reply) error {
 	if _, ok := h["Content-Type"]; !ok {
 		h["Content-Type"] = nil // keeps net/http from guessing one
 	}
-	if r.close {
+	if r.close && !c.http2 { // there it would end what other requests are using, too
 		h.Set("Connection", "close")
 	}
 	c.mayTake()
@@ -201,6 +216,9 @@ func (c *standardClient) mayTake() {
 // takeOver gets the client's connection and the bytes that were read from it
 // already, in their order: net/http's buffer first, then strictConn's.
 func (c *standardClient) takeOver(say []byte) (net.Conn, []byte, error) {
+	if c.http2 {
+		return c.takeStream()
+	}
 	conn, rw, err := c.rc.Hijack()
 	if err != nil {
 		return nil, nil, fmt.Errorf("taking over the client's connection: %w", err)
@@ -219,4 +237,16 @@ func (c *standardClient) takeOver(say []byte) (net.Conn, []byte, error) {
 		return raw, append(early, rest...), nil
 	}
 	return conn, early, nil
+}
+
+// takeStream accepts a CONNECT by HTTP/2.
+func (c *standardClient) takeStream() (net.Conn, []byte, error) {
+	c.mayTake()
+	c.w.WriteHeader(http.StatusOK)
+	if err := c.rc.Flush(); err != nil {
+		return nil, nil, err
+	}
+	_ = c.rc.SetWriteDeadline(time.Time{})
+	c.stream = &stream{r: c.r, w: c.w, rc: c.rc, done: make(chan struct{})}
+	return c.stream, nil, nil
 }

@@ -5,8 +5,8 @@ package gateway
 
 import (
 	"bytes"
-	"context"
 	"crypto/rand"
+	"crypto/tls"
 	"errors"
 	"io"
 	"net"
@@ -28,6 +28,7 @@ import (
 // A body that breaks the grammar ends in an error.
 type strictConn struct {
 	net.Conn
+	tls     *tls.ConnectionState // nil: plain
 	maxHead int
 	spare   []byte // read into where the caller brings too little; Read's own
 
@@ -42,6 +43,7 @@ type strictConn struct {
 	early   int        // stateOpaque: bytes handed on behind the head
 	fault   *h1.Error  // what was wrong, once something was
 	closing bool
+	reset   bool  // Close is to be one
 	end     error // came together with the last bytes of buf
 }
 
@@ -243,30 +245,4 @@ func (c *strictConn) spoilt() *h1.Error {
 		return f
 	}
 	return nil
-}
-
-// strictListener makes every accepted connection a strictConn.
-type strictListener struct {
-	net.Listener
-	maxHead int
-}
-
-func (l strictListener) Accept() (net.Conn, error) {
-	c, err := l.Listener.Accept()
-	if err != nil {
-		return nil, err
-	}
-	return &strictConn{Conn: c, maxHead: l.maxHead}, nil
-}
-
-type connKey struct{}
-
-// withConn puts the client's connection where the handler finds it.
-func withConn(ctx context.Context, c net.Conn) context.Context {
-	return context.WithValue(ctx, connKey{}, c)
-}
-
-func strictOf(ctx context.Context) *strictConn {
-	c, _ := ctx.Value(connKey{}).(*strictConn)
-	return c
 }

@@ -92,7 +92,7 @@ func FuzzNothingIsAnsweredUnseen(f *testing.F) {
 				_, _ = io.Copy(io.Discard, r.Body)
 				w.Header()["Date"] = nil
 				w.Header().Set("X-Handled", "yes")
-				if !strictOf(r.Context()).resume() {
+				if !clientOf(r.Context()).strict.resume() {
 					w.Header().Set("Connection", "close")
 				}
 				w.WriteHeader(http.StatusNoContent)

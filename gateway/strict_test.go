@@ -188,11 +188,12 @@ func TestStrictConnCloseDrains(t *testing.T) {
 	defer l.Close()
 	served := make(chan error, 1)
 	go func() {
-		conn, err := strictListener{l, 1 << 10}.Accept()
+		accepted, err := l.Accept()
 		if err != nil {
 			served <- err
 			return
 		}
+		conn := &strictConn{Conn: accepted, maxHead: 1 << 10}
 		buf := make([]byte, 4096)
 		_, err = conn.Read(buf)
 		_, _ = conn.Write([]byte("answer"))

@@ -70,7 +70,11 @@ func logRecord(logger *zerolog.Logger, r *gateway.Record) {
 	if d.Rule != nil {
 		e.Str("rule", d.Rule.Name)
 	}
-	e.Str("mode", r.Mode.String())
+	if r.Own {
+		e.Str("mode", "own")
+	} else {
+		e.Str("mode", r.Mode.String())
+	}
 	if len(r.Revision) >= revisionDigits { // the policy was asked
 		e.Str("kind", r.Kind.String())
 		if r.MayAsk {

@@ -62,7 +62,7 @@ func readRecord(line []byte) (recorded, error) {
 		Method    string
 		URL       string
 		Rule      string
-		Mode      policy.Mode
+		Mode      string
 		Decision  *policy.Mode
 		Reason    policy.Reason
 		Audited   string
@@ -96,9 +96,13 @@ func readRecord(line []byte) (recorded, error) {
 	case *l.Decision != policy.Deny && l.Rule == "":
 		return recorded{}, errors.New("no rule allowed it")
 	}
+	var done policy.Mode
+	if err := done.UnmarshalText([]byte(l.Mode)); err != nil {
+		return recorded{}, err
+	}
 	r := recorded{
 		ID: l.ID, Mode: *l.Decision, Reason: l.Reason, Rule: l.Rule, Audited: l.Audited, Revision: l.Revision,
-		Done: l.Mode, Error: l.Error, OriginAuth: l.Contract.OriginAuth, ClientCert: l.OriginLeg.ClientCert,
+		Done: done, Error: l.Error, OriginAuth: l.Contract.OriginAuth, ClientCert: l.OriginLeg.ClientCert,
 	}
 	q := &r.Query
 	q.Client = policy.Client{Addr: l.Client.Addr(), User: l.User, Groups: l.Groups, Certs: l.Cert, Claims: l.Claims}

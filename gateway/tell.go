@@ -1,0 +1,39 @@
+// Copyright 2026 The sallyport authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package gateway
+
+import (
+	"log"
+	"sync"
+	"time"
+)
+
+// A teller tells ErrorLog of what anybody can cause who can connect, at a pace
+// that no flood can fill a disk with: ten at once, and one a second. The zero
+// value is ready.
+type teller struct {
+	mu     sync.Mutex
+	pace   bucket
+	untold int
+}
+
+const (
+	tellEvery = time.Second
+	tellDepth = 10 * time.Second
+)
+
+func (t *teller) tell(to *log.Logger, what string) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.pace.take(time.Now().UnixNano(), int64(tellEvery), int64(tellDepth)) > 0 {
+		t.untold++
+		return
+	}
+	if t.untold > 0 {
+		to.Printf("%s (and %d more of the kind that were not told)", what, t.untold)
+		t.untold = 0
+		return
+	}
+	to.Print(what)
+}
