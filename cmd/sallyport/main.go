@@ -43,13 +43,14 @@ they tunnel through it with CONNECT (tunnel). A policy file decides which.`,
 		Example: `  sallyport run                                    # start with the built-in policy
   sallyport run --policy /etc/sallyport/policy.yaml
   sallyport policy check policy.yaml
-  sallyport policy explain policy.yaml GET http://example.com/`,
+  sallyport policy explain policy.yaml GET http://example.com/
+  sallyport cert verify www.example.com:443`,
 		Version:       version(),
 		SilenceUsage:  true,
 		SilenceErrors: true,
 	}
 	root.SetVersionTemplate("sallyport {{.Version}}\n")
-	root.AddCommand(runCommand(), policyCommand())
+	root.AddCommand(runCommand(), policyCommand(), certCommand())
 	return root
 }
 

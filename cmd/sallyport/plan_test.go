@@ -26,6 +26,7 @@ var plan = []struct {
 	{"tunnel", []string{"sallyport/"}, "tunnel stands on the ground: it moves bytes and is told what is permitted"},
 	{"certs", []string{"sallyport/"}, "certs stands on the ground and plugs into gateway as functions"},
 	{"pki", []string{"sallyport/"}, "pki stands on the ground: it signs what it is told to, and knows nobody who asks"},
+	{"certs/inspect", []string{"sallyport/gateway", "sallyport/policy", "sallyport/tunnel", "sallyport/pki"}, "looking at certificates needs nothing but certificates"},
 	{"gateway/h1", []string{"sallyport/", "net"}, "the grammar looks at bytes only"},
 	{"gateway/wire", []string{"sallyport/", "net/http"}, "sockets know no HTTP, and nobody above them"},
 	{"gateway", []string{"sallyport/certs", "sallyport/pki", "sallyport/cmd"}, "arrows point downward only"},
