@@ -21,6 +21,7 @@ import (
 // with JSON; nothing on the data path waits for any of it.
 type admin struct {
 	state string
+	ca    *caSlot
 	mux   *http.ServeMux
 }
 
@@ -37,9 +38,11 @@ type gatewayInfo struct {
 	State   string `json:"state"`
 }
 
-func newAdmin(state string) *admin {
-	a := &admin{state: state, mux: http.NewServeMux()}
-	a.handle("GET /v1/gateway", func(*adminCall) (any, error) { return gatewayInfo{os.Getpid(), version(), state}, nil })
+// newAdmin answers for the state directory of s.
+func newAdmin(s *caSlot) *admin {
+	a := &admin{state: s.state, ca: s, mux: http.NewServeMux()}
+	a.caRoutes()
+	a.handle("GET /v1/gateway", func(*adminCall) (any, error) { return gatewayInfo{os.Getpid(), version(), a.state}, nil })
 	return a
 }
 

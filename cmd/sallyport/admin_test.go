@@ -27,7 +27,7 @@ func privateDir(t *testing.T) string {
 }
 
 func testAdmin(state string) *admin {
-	a := newAdmin(state)
+	a := newAdmin(&caSlot{state: state})
 	a.handle("POST /v1/echo", func(c *adminCall) (any, error) {
 		var in struct{ Text string }
 		if err := c.decode(&in); err != nil {

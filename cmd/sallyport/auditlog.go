@@ -51,6 +51,8 @@ type auditEntry struct {
 	Commit    string       `json:"commit,omitempty"` // HEAD of the git work tree the policy file is in
 	Author    author       `json:"author"`
 	Message   string       `json:"message,omitempty"`
+	Subject   string       `json:"subject,omitempty"` // of what changes the CA: whom or what it is about
+	Serial    string       `json:"serial,omitempty"`  // of the certificate
 	Changes   *auditChange `json:"changes,omitempty"`
 	Errors    int          `json:"errors,omitempty"` // diagnostics
 	Error     string       `json:"error,omitempty"`
@@ -96,6 +98,14 @@ func (e *auditEntry) failure(err error) {
 	}
 }
 
+// what is what a line about the CA is about.
+func (e *auditEntry) what() string {
+	if e.Serial == "" {
+		return e.Subject
+	}
+	return strings.TrimPrefix(e.Subject+", serial "+e.Serial, ", ")
+}
+
 // log appends e to the audit log; number, time, node, author and chain are filled
 // in here. It returns when the line is on disk. The archive has to be locked.
 func (a *archive) log(e auditEntry) error {
@@ -114,7 +124,10 @@ func (a *archive) log(e auditEntry) error {
 		_ = json.Unmarshal(last, &before) // verify tells of a line that is none
 		e.Number, e.Prev = before.Number+1, lineHash(last)
 	}
-	e.Time, e.Author = time.Now(), thisAuthor()
+	e.Time = time.Now()
+	if e.Author == (author{}) { // else whoever asked this process
+		e.Author = thisAuthor()
+	}
 	e.Node, _ = os.Hostname()
 	size, err := f.Seek(0, io.SeekEnd)
 	if err != nil {

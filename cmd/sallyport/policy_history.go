@@ -4,6 +4,7 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
 	"io"
 	"os"
@@ -90,8 +91,8 @@ func printHistory(w io.Writer, entries []auditEntry) error {
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(t, "TIME\tREVISION\tSOURCE\tRESULT\tBY\tRULES\tREMARK")
 	for _, e := range entries {
-		remark := e.Message
-		if remark == "" {
+		remark := cmp.Or(e.Message, e.what())
+		if e.Message == "" && e.Error != "" {
 			remark, _, _ = strings.Cut(e.Error, "\n")
 		}
 		rev := "-"

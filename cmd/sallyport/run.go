@@ -107,7 +107,7 @@ func run(o runOptions) error {
 		return fmt.Errorf("watching the policy's files: %w", err)
 	}
 	defer watch.Close()
-	stopAdmin, err := serveAdmin(newAdmin(o.state))
+	stopAdmin, err := serveAdmin(newAdmin(&caSlot{state: o.state}))
 	if err != nil {
 		logger.Error().Str("error", err.Error()).Msg("commands about the CA and certificates do not reach this gateway")
 	}
