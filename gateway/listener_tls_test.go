@@ -338,3 +338,59 @@ func TestACMEChallengeIsAllThereIs(t *testing.T) {
 		t.Errorf("without: %v", err)
 	}
 }
+
+// TestRuleWantsClientLegTLS: a rule with client_leg: tls serves who came by TLS,
+// refuses others, and a tunnel that was opened by TLS outlives a reload.
+func TestRuleWantsClientLegTLS(t *testing.T) {
+	both(t, func(t *testing.T, standard func(*Server)) {
+		r := newTLSRig(t, "  - {name: all, from: any, to: 127.0.0.0/8, ports: any, mode: [relay, tunnel], tunnel: {tls: optional}, client_leg: tls}\n", standard)
+		request := "GET http://" + r.httpOrigin(false) + "/5 HTTP/1.1\r\nHost: a\r\n\r\n"
+		plain := r.dial(r.addr)
+		defer plain.Close()
+		if res, body := say(t, plain, bufio.NewReader(plain), request); res.StatusCode != 403 || !strings.Contains(body, "TLS") {
+			t.Errorf("plain: %s %s", res.Status, body)
+		}
+		secure := r.secure("http/1.1")
+		if res, body := say(t, secure, bufio.NewReader(secure), request); res.StatusCode != 200 {
+			t.Errorf("TLS: %s %s", res.Status, body)
+		}
+		h := r.http2()
+		if a := h.read(h.ask(true, getBy2(r.httpOrigin(false), "/5")...), nil); a.status != "200" {
+			t.Errorf("HTTP/2: %+v", a)
+		}
+		for range 3 {
+			r.record()
+		}
+		tunnel := r.secure("http/1.1")
+		fmt.Fprintf(tunnel, "CONNECT %s HTTP/1.1\r\nHost: a\r\n\r\n", r.echo())
+		if _, err := io.ReadFull(tunnel, make([]byte, len(established))); err != nil {
+			t.Fatal(err)
+		}
+		until(t, "the tunnel is open", func() bool { return r.server.Tunnels() == 1 })
+		r.server.Recheck()
+		fmt.Fprint(tunnel, "still there")
+		if _, err := io.ReadFull(tunnel, make([]byte, 11)); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+// TestResumedHandshakeIsSeen in the record, and by nobody else.
+func TestResumedHandshakeIsSeen(t *testing.T) {
+	r := newTLSRig(t, openAll)
+	request := "GET http://" + r.httpOrigin(false) + "/5 HTTP/1.1\r\nHost: a\r\n\r\n"
+	cfg := r.client("http/1.1")
+	cfg.ClientSessionCache = tls.NewLRUClientSessionCache(1)
+	for i, version := range []uint16{tls.VersionTLS13, tls.VersionTLS13, tls.VersionTLS12, tls.VersionTLS12} {
+		cfg.MaxVersion = version
+		c, err := tls.Dial("tcp", r.addr, cfg)
+		if err != nil {
+			t.Fatal(err)
+		}
+		say(t, c, bufio.NewReader(c), request)
+		c.Close()
+		if s := r.record().ClientTLS; s.Version != version || s.DidResume != (i%2 == 1) {
+			t.Errorf("connection %d: version %x, resumed %v", i, s.Version, s.DidResume)
+		}
+	}
+}
