@@ -66,6 +66,8 @@ func (h *h2Client) ask(end bool, fields ...string) (id uint32) {
 	return id
 }
 
+func hpackField(x [2]string) hpack.HeaderField { return hpack.HeaderField{Name: x[0], Value: x[1]} }
+
 func getBy2(authority, path string) []string {
 	return []string{":method", "GET", ":scheme", "http", ":authority", authority, ":path", path}
 }

@@ -21,6 +21,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -34,6 +35,8 @@ type rig struct {
 	addr   string // of the gateway
 	cert   tls.Certificate
 	roots  *x509.CertPool
+
+	generation atomic.Pointer[Generation] // the server's
 
 	mu      sync.Mutex
 	records []*Record
@@ -56,8 +59,9 @@ func newRig(tb testing.TB, rules string, different ...func(*Server)) *rig {
 			return &tls.Config{ServerName: host, RootCAs: r.roots, NextProtos: []string{"http/1.1"}}
 		}}, nil
 	}}
+	r.generation.Store(gen)
 	r.server = &Server{
-		Generation: func() *Generation { return gen },
+		Generation: r.generation.Load,
 		Observe: func(rec *Record) {
 			r.mu.Lock()
 			r.records = append(r.records, rec)

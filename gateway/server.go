@@ -182,10 +182,11 @@ func (s *Server) Shutdown(ctx context.Context) error {
 		}
 	}
 	if err != nil {
-		s.cut(errDrained) // first: whoever waits for its origin does not notice that its client is gone
+		s.cut(errDrained)         // first: whoever waits for its origin does not notice that its client is gone
+		s.tunnels.cut(errDrained) // before the connections that carry some of them are closed
 		s.standard.Close()
 		s.conns.cut(errDrained)
-		s.tunnels.cut(errDrained)
+		s.tunnels.gone()
 	}
 	s.passages.Wait() // their records count
 	s.pool.close()

@@ -160,15 +160,17 @@ func (t *tunnels) wait(ctx context.Context) error {
 	}
 }
 
-// cut ends every tunnel for reason and waits until their records are handed over.
+// cut ends every tunnel for reason.
 func (t *tunnels) cut(reason error) {
 	t.mu.Lock()
+	defer t.mu.Unlock()
 	for l := range t.live {
 		l.cut(reason)
 	}
-	t.mu.Unlock()
-	<-t.empty
 }
+
+// gone waits, after cut, until the records of all are handed over.
+func (t *tunnels) gone() { <-t.empty }
 
 // recheck cuts the tunnels that pol does not allow.
 func (t *tunnels) recheck(pol *policy.Policy) {
