@@ -291,16 +291,25 @@ func (l *parsedCRL) find(c *x509.Certificate) (*answer, error) {
 	if err := l.about(c); err != nil {
 		return nil, err
 	}
-	var want revocation
-	if !setSerial(&want, c.SerialNumber.Bytes()) {
-		return nil, errors.New("the certificate's serial number has more than 20 bytes")
-	}
 	a := &answer{from: l.from, until: l.until}
-	i := sort.Search(len(l.revoked), func(i int) bool { return bytes.Compare(l.revoked[i].serial[:], want.serial[:]) >= 0 })
-	if i < len(l.revoked) && l.revoked[i].serial == want.serial {
-		a.revoked, a.at, a.reason = true, time.Unix(int64(l.revoked[i].at), 0), int(l.revoked[i].reason)
+	if r := l.entry(c.SerialNumber); r != nil {
+		a.revoked, a.at, a.reason = true, time.Unix(int64(r.at), 0), int(r.reason)
 	}
 	return a, nil
+}
+
+// entry returns the entry of a serial number, nil when there is none. One that
+// is too long for a certificate is on no list that was read.
+func (l *parsedCRL) entry(serial *big.Int) *revocation {
+	var want revocation
+	if !setSerial(&want, serial.Bytes()) {
+		return nil
+	}
+	i := sort.Search(len(l.revoked), func(i int) bool { return bytes.Compare(l.revoked[i].serial[:], want.serial[:]) >= 0 })
+	if i < len(l.revoked) && l.revoked[i].serial == want.serial {
+		return &l.revoked[i]
+	}
+	return nil
 }
 
 // older reports whether l was issued before m: somebody replays it.

@@ -40,6 +40,7 @@ func explain(err error) (what, next string) {
 		pin     *PinError
 		revoked *RevokedError
 		status  *StatusError
+		issuer  *IssuerError
 		name    x509.HostnameError
 		invalid x509.CertificateInvalidError
 		unknown x509.UnknownAuthorityError
@@ -66,7 +67,11 @@ func explain(err error) (what, next string) {
 			sent = verify.UnverifiedCertificates
 		}
 		what, next = explainUnknown(sent)
-		return what + hint(unknown), next
+		what += hint(unknown)
+		if errors.As(err, &issuer) {
+			return what + "; it was looked for: " + issuer.Why.Error(), next
+		}
+		return what, next
 	case errors.As(err, &noRoots):
 		return "this machine has no trusted roots", "install ca-certificates, or name `roots` in a trust profile"
 	case errors.As(err, &record):
@@ -180,7 +185,7 @@ func explainUnknown(sent []*x509.Certificate) (what, next string) {
 		if len(leaf.IssuingCertificateURL) > 0 {
 			what += " (it can be had at " + quote(leaf.IssuingCertificateURL[0]) + ")"
 		}
-		return what, "the origin probably forgot its intermediate certificate; otherwise name the issuer's root under `roots` of a trust profile"
+		return what, "the origin has to send its intermediate certificate, or `aia: true` in its trust profile has it fetched; if that issuer is a root, name its certificate under `roots`"
 	default:
 		return "the certificates it sent end at the issuer " + issuer + ", which is not trusted",
 			"if it should be, name its certificate under `roots` of a trust profile"

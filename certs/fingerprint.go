@@ -16,9 +16,9 @@ import (
 // those of another: everything that could make one of them verify, offer or
 // show something else. Where order means nothing it is taken out. The private
 // key needs no place in it: the certificate has its public half.
-func fingerprint(roots rootSet, pins [][32]byte, minTLS uint16, alpn []string, sni string, client *clientCert) string {
+func (p *Profile) fingerprint(roots rootSet, minTLS uint16, alpn []string, sni, verifyName string, client *clientCert) string {
 	f := field{sha256.New()}
-	f.put([]byte("sallyport trust 1"))
+	f.put([]byte("sallyport trust 2"))
 
 	var sums [][]byte
 	for _, c := range roots {
@@ -27,14 +27,27 @@ func fingerprint(roots rootSet, pins [][32]byte, minTLS uint16, alpn []string, s
 	}
 	f.putSet(sums)
 	sums = nil
-	for i := range pins {
-		sums = append(sums, pins[i][:])
+	for i := range p.Pins {
+		sums = append(sums, p.Pins[i][:])
 	}
 	f.putSet(sums)
 	f.put(binary.BigEndian.AppendUint16(nil, minTLS))
+	f.put(binary.BigEndian.AppendUint16(nil, p.MaxTLS))
+	f.putCount(int(p.Revocation))
+	fetches := p.Revocation != RevocationOff
+	if p.AIA {
+		fetches = true
+		f.putCount(1)
+	} else {
+		f.putCount(0)
+	}
+	if fetches {
+		f.put([]byte(p.Reach))
+	}
+	f.put([]byte(verifyName))
 	f.putCount(len(alpn))
-	for _, p := range alpn {
-		f.put([]byte(p))
+	for _, a := range alpn {
+		f.put([]byte(a))
 	}
 	f.put([]byte(sni))
 	if client == nil {

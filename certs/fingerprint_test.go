@@ -5,6 +5,7 @@ package certs
 
 import (
 	"crypto/tls"
+	"net"
 	"reflect"
 	"slices"
 	"strings"
@@ -23,21 +24,29 @@ func TestKey(t *testing.T) {
 		ALPN: []string{"h2", "http/1.1"}, SNI: "sni.example", Cert: fileA, Key: keyA,
 	}
 	differ := map[string][]func(*Profile){
-		"Roots":  {func(p *Profile) { p.Roots = nil }, func(p *Profile) { p.Roots = []string{a} }, func(p *Profile) { p.Roots = []string{b} }},
-		"Pins":   {func(p *Profile) { p.Pins = nil }, func(p *Profile) { p.Pins = p.Pins[:1] }, func(p *Profile) { p.Pins = [][32]byte{{1}, {3}} }},
-		"MinTLS": {func(p *Profile) { p.MinTLS = tls.VersionTLS13 }},
-		"ALPN":   {func(p *Profile) { p.ALPN = nil }, func(p *Profile) { p.ALPN = []string{"http/1.1", "h2"} }, func(p *Profile) { p.ALPN = []string{"h2http/1.1"} }, func(p *Profile) { p.ALPN = []string{"h", "2http/1.1"} }},
-		"SNI":    {func(p *Profile) { p.SNI = "" }, func(p *Profile) { p.SNI = "other.example" }},
-		"Cert":   {func(p *Profile) { p.Cert, p.Key = "", "" }, func(p *Profile) { p.Cert = chain }},
-		"Key":    {func(p *Profile) { p.Cert, p.Key = fileB, keyB }},
+		"Roots":      {func(p *Profile) { p.Roots = nil }, func(p *Profile) { p.Roots = []string{a} }, func(p *Profile) { p.Roots = []string{b} }},
+		"Pins":       {func(p *Profile) { p.Pins = nil }, func(p *Profile) { p.Pins = p.Pins[:1] }, func(p *Profile) { p.Pins = [][32]byte{{1}, {3}} }},
+		"MinTLS":     {func(p *Profile) { p.MinTLS = tls.VersionTLS13 }},
+		"MaxTLS":     {func(p *Profile) { p.MaxTLS = tls.VersionTLS13 }, func(p *Profile) { p.MaxTLS = tls.VersionTLS12 }},
+		"VerifyName": {func(p *Profile) { p.VerifyName = "sni.example" }, func(p *Profile) { p.VerifyName = "other.example" }},
+		"Revocation": {func(p *Profile) { p.Revocation = RevocationPrefer }, func(p *Profile) { p.Revocation = RevocationRequire }},
+		"AIA":        {func(p *Profile) { p.AIA = true }},
+		"Reach":      {func(p *Profile) { p.Revocation, p.Reach = RevocationRequire, "10.0.0.0/8" }, func(p *Profile) { p.AIA, p.Reach = true, "10.0.0.0/8" }},
+		"ALPN":       {func(p *Profile) { p.ALPN = nil }, func(p *Profile) { p.ALPN = []string{"http/1.1", "h2"} }, func(p *Profile) { p.ALPN = []string{"h2http/1.1"} }, func(p *Profile) { p.ALPN = []string{"h", "2http/1.1"} }},
+		"SNI":        {func(p *Profile) { p.SNI = "" }, func(p *Profile) { p.SNI = "other.example" }},
+		"Cert":       {func(p *Profile) { p.Cert, p.Key = "", "" }, func(p *Profile) { p.Cert = chain }},
+		"Key":        {func(p *Profile) { p.Cert, p.Key = fileB, keyB }},
 	}
 	same := map[string][]func(*Profile){
-		"Name":   {func(p *Profile) { p.Name = "other" }},
-		"Roots":  {func(p *Profile) { p.Roots = []string{b, a, a} }, func(p *Profile) { p.Roots = []string{rootB.certFile(), rootA.certFile()} }},
-		"Pins":   {func(p *Profile) { p.Pins = [][32]byte{{2}, {1}, {2}} }},
-		"MinTLS": {func(p *Profile) { p.MinTLS = 0 }},
-		"SNI":    {func(p *Profile) { p.SNI = "SNI.example." }},
-		"Cert":   {func(p *Profile) { p.Cert, p.Key = clientA.certFile(), clientA.keyFile() }},
+		"Name":    {func(p *Profile) { p.Name = "other" }},
+		"Roots":   {func(p *Profile) { p.Roots = []string{b, a, a} }, func(p *Profile) { p.Roots = []string{rootB.certFile(), rootA.certFile()} }},
+		"Pins":    {func(p *Profile) { p.Pins = [][32]byte{{2}, {1}, {2}} }},
+		"MinTLS":  {func(p *Profile) { p.MinTLS = 0 }},
+		"Reach":   {func(p *Profile) { p.Reach = "10.0.0.0/8" }}, // nothing is fetched
+		"Sources": {func(p *Profile) { p.Sources = &Sources{} }},
+		"Dial":    {func(p *Profile) { p.Dial = (&net.Dialer{}).DialContext }},
+		"SNI":     {func(p *Profile) { p.SNI = "SNI.example." }},
+		"Cert":    {func(p *Profile) { p.Cert, p.Key = clientA.certFile(), clientA.keyFile() }},
 		"Key": {func(p *Profile) {
 			p.Cert = writeFile(t, "both.pem", slices.Concat(clientA.certPEM(), clientA.keyPEM()), 0o600)
 			p.Key = ""
@@ -53,6 +62,7 @@ func TestKey(t *testing.T) {
 				t.Errorf("%s, change %d: the key of %s", name, i, was)
 			}
 			keys[key] = name
+			key, _, _ = strings.Cut(key, "-")
 			if len(key) != 64 || strings.Trim(key, "0123456789abcdef") != "" {
 				t.Errorf("%q is not a hash", key)
 			}

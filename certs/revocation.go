@@ -4,6 +4,7 @@
 package certs
 
 import (
+	"context"
 	"crypto/x509"
 	"errors"
 	"fmt"
@@ -89,36 +90,43 @@ const stapled = "the stapled OCSP response"
 
 // checkStaple judges what an origin stapled for the first certificate of a
 // verified chain. good means that it says that all is well.
-func checkStaple(chain []*x509.Certificate, staple []byte, now time.Time) (good bool, err error) {
+// why is what is wrong with it; nil: nothing, or there is none.
+func checkStaple(chain []*x509.Certificate, staple []byte, now time.Time) (good bool, why, err error) {
 	if len(chain) < 2 { // trusted for itself: nobody could revoke it
-		return false, nil
+		return false, nil, nil
 	}
-	var why error
 	if len(staple) > 0 {
 		a, err := readOCSP(staple, chain[0], chain[1], now)
 		switch {
 		case err != nil:
 			why = err
 		case a.revoked:
-			return false, revoked(chain[0], a, stapled)
+			return false, nil, revoked(chain[0], a, stapled)
 		default:
-			return true, nil
+			return true, nil, nil
 		}
 	}
 	if mustStaple(chain) {
-		return false, &StatusError{Subject: quote(chain[0].Subject.String()), Staple: true, Err: why}
+		err = &StatusError{Subject: quote(chain[0].Subject.String()), Staple: true, Err: why}
 	}
-	return false, nil
+	return false, why, err
 }
 
 // checkRevocation looks for a chain nothing of which was revoked, among those
 // that were verified.
 func (t *Trust) checkRevocation(chains [][]*x509.Certificate, staple []byte) error {
+	ctx, cancel := context.Background(), context.CancelFunc(func() {})
+	if t.revocation == RevocationRequire {
+		ctx, cancel = context.WithTimeout(ctx, patience) // for all of them
+	}
+	defer cancel()
 	err := errNoChain
 	for _, chain := range chains {
-		if _, e := checkStaple(chain, staple, time.Now()); e == nil {
+		e := t.checkChain(ctx, chain, staple)
+		if e == nil {
 			return nil
-		} else if err == errNoChain {
+		}
+		if err == errNoChain {
 			err = e
 		}
 	}
@@ -126,3 +134,25 @@ func (t *Trust) checkRevocation(chains [][]*x509.Certificate, staple []byte) err
 }
 
 var errNoChain = errors.New("certs: there is no verified chain")
+
+func (t *Trust) checkChain(ctx context.Context, chain []*x509.Certificate, staple []byte) error {
+	good, why, err := checkStaple(chain, staple, time.Now())
+	if err != nil || t.revocation == RevocationOff {
+		return err
+	}
+	for i, c := range chain[:len(chain)-1] {
+		known := good && i == 0
+		// What a CRL has come to know since a staple was made counts.
+		a, source, err := t.status(ctx, c, chain[i+1], known)
+		switch {
+		case err == nil && a.revoked:
+			return revoked(c, a, source)
+		case err != nil && !known && t.revocation == RevocationRequire:
+			if why != nil && i == 0 {
+				err = fmt.Errorf("it staples an answer, but %w; %w", why, err)
+			}
+			return &StatusError{Subject: quote(c.Subject.String()), Err: err}
+		}
+	}
+	return nil
+}

@@ -4,13 +4,17 @@
 package certs
 
 import (
+	"cmp"
+	"context"
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"net"
 	"net/netip"
 	"slices"
 	"strings"
+	"sync/atomic"
 )
 
 // A Profile says what to trust and what to show when connecting to an
@@ -20,13 +24,29 @@ type Profile struct {
 	Roots  []string   // PEM files, used instead of the system's roots; empty: those
 	Pins   [][32]byte // SHA-256 of SubjectPublicKeyInfo, at least one of which some certificate of a verified chain must have; empty: none
 	MinTLS uint16     // tls.VersionTLS12 or tls.VersionTLS13; 0: TLS 1.2
+	MaxTLS uint16     // the same, and no less than MinTLS; 0: whatever is newest
 	ALPN   []string   // offered in this order; empty: http/1.1
 	SNI    string     // DNS name or address sent and verified instead of the host; "": the host
+
+	// VerifyName is what the certificate has to be for, whatever name is sent;
+	// "": the name that is sent.
+	VerifyName string
 
 	// Cert and Key are PEM files with a client certificate (leaf first, then
 	// what lies between it and its root) and its private key. Key "" means that
 	// Cert holds both. Both "": no client certificate.
 	Cert, Key string
+
+	Revocation Revocation
+	AIA        bool // fetch intermediate certificates that the origin does not send
+
+	// Sources is where fetched things are; nil: this Trust has its own, which
+	// lasts as long. Dial connects to places that certificates name, in plain
+	// HTTP, and guards where (law 4); nil: nothing is fetched. Reach names what
+	// Dial permits: what one that permits less could not fetch, another can.
+	Sources *Sources
+	Dial    func(ctx context.Context, network, addr string) (net.Conn, error)
+	Reach   string
 }
 
 // A Trust is a Profile with its files read. It is immutable; any number of
@@ -40,6 +60,14 @@ type Trust struct {
 	client   string // subject of the client certificate
 	warnings []string
 	http1    *Trust
+
+	verifyName string
+	revocation Revocation
+	aia        bool
+	sources    *Sources
+	dial       dialFunc
+	reach      string
+	keyed      *atomic.Pointer[keyed]
 }
 
 // sessions bounds the TLS sessions that a Trust remembers, one an origin.
@@ -65,7 +93,10 @@ func (p Profile) Load() (*Trust, error) {
 	note(checkALPN(alpn))
 	minTLS, err := checkMinTLS(p.MinTLS)
 	note(err)
-	sni, err := checkSNI(p.SNI)
+	note(checkMaxTLS(p.MaxTLS, minTLS))
+	sni, err := checkName("sni", p.SNI)
+	note(err)
+	verifyName, err := checkName("verify_name", p.VerifyName)
 	note(err)
 	roots, err := loadRoots(p.Roots)
 	note(err)
@@ -79,6 +110,7 @@ func (p Profile) Load() (*Trust, error) {
 		base: &tls.Config{
 			RootCAs:    roots.pool(),
 			MinVersion: minTLS,
+			MaxVersion: p.MaxTLS,
 			NextProtos: slices.Clone(alpn),
 			// What this Trust has verified must not vouch for another's
 			// connections, nor carry its client certificate there.
@@ -90,6 +122,9 @@ func (p Profile) Load() (*Trust, error) {
 		sni:      sni,
 		files:    p.files(),
 		warnings: slices.Concat(roots.warnings(), client.warnings()),
+
+		verifyName: verifyName, revocation: p.Revocation, aia: p.AIA,
+		sources: cmp.Or(p.Sources, &Sources{}), dial: p.Dial, reach: p.Reach, keyed: new(atomic.Pointer[keyed]),
 	}
 	if client != nil {
 		t.client = client.cert.Leaf.Subject.String()
@@ -100,15 +135,15 @@ func (p Profile) Load() (*Trust, error) {
 			return &client.cert, nil
 		}
 	}
-	t.key = fingerprint(roots, p.Pins, minTLS, alpn, sni, client)
+	t.key = p.fingerprint(roots, minTLS, alpn, sni, verifyName, client)
 	t.http1 = t
 	if !slices.Equal(alpn, []string{"http/1.1"}) {
 		h := *t
 		h.base = t.base.Clone()
 		h.base.NextProtos = []string{"http/1.1"}
 		h.base.ClientSessionCache = tls.NewLRUClientSessionCache(sessions)
-		h.key = fingerprint(roots, p.Pins, minTLS, h.base.NextProtos, sni, client)
-		h.http1 = &h
+		h.key = p.fingerprint(roots, minTLS, h.base.NextProtos, sni, verifyName, client)
+		h.http1, h.keyed = &h, new(atomic.Pointer[keyed])
 		t.http1 = &h
 	}
 	return t, nil
@@ -126,11 +161,25 @@ func (t *Trust) Config(host string) *tls.Config {
 	}
 	c := t.base.Clone()
 	c.ServerName = serverName(host)
+	name := cmp.Or(t.verifyName, c.ServerName)
+	if t.own() {
+		// SECURITY: crypto/tls is to verify nothing because VerifyConnection
+		// does it, by the same means. gateway refuses a configuration that has
+		// the one without the other.
+		c.InsecureSkipVerify = true
+	}
 	c.VerifyConnection = func(cs tls.ConnectionState) error { // of resumed sessions as well
-		if err := t.checkPins(host, cs.VerifiedChains); err != nil {
+		chains := cs.VerifiedChains
+		if t.own() {
+			var err error
+			if chains, err = t.verify(cs.PeerCertificates, name); err != nil {
+				return err
+			}
+		}
+		if err := t.checkPins(host, chains); err != nil {
 			return err
 		}
-		return t.checkRevocation(cs.VerifiedChains, cs.OCSPResponse)
+		return t.checkRevocation(chains, cs.OCSPResponse)
 	}
 	return c
 }
@@ -146,8 +195,31 @@ func (t *Trust) HTTP1() *Trust {
 
 // Key returns a string that differs between any two Trusts over which two
 // requests must not share a connection. It depends on what files hold, not on
-// their names.
-func (t *Trust) Key() string { return t.key }
+// their names. When Revocation is not off it changes now and then: when a
+// certificate in use was revoked, and twice a day, so that connections under the
+// old key are made anew and judged.
+func (t *Trust) Key() string {
+	if t.revocation == RevocationOff {
+		return t.key
+	}
+	epoch := t.sources.epoch.Load()
+	k := t.keyed.Load()
+	if k == nil || k.epoch != epoch {
+		k = &keyed{epoch, fmt.Sprintf("%s-%d", t.key, epoch)}
+		t.keyed.Store(k)
+	}
+	return k.key
+}
+
+// A keyed is the key of a Trust as long as an epoch lasts.
+type keyed struct {
+	epoch uint64
+	key   string
+}
+
+// Same reports whether t and u trust and show the same, so that one can stand
+// for the other.
+func (t *Trust) Same(u *Trust) bool { return t.key == u.key }
 
 // Files returns the files that t was read from, each once, for watching.
 func (t *Trust) Files() []string { return slices.Clone(t.files) }
@@ -199,17 +271,28 @@ func checkMinTLS(v uint16) (uint16, error) {
 	return 0, fmt.Errorf("min_tls: %s is not possible: write 1.2 or 1.3 (RFC 8996)", tls.VersionName(v))
 }
 
-func checkSNI(s string) (string, error) {
+func checkMaxTLS(v, oldest uint16) error {
+	switch {
+	case v == 0:
+	case v != tls.VersionTLS12 && v != tls.VersionTLS13:
+		return fmt.Errorf("max_tls: %s is not possible: write 1.2 or 1.3 (RFC 8996)", tls.VersionName(v))
+	case v < oldest:
+		return fmt.Errorf("max_tls: %s is older than min_tls, %s: nothing is left between them", tls.VersionName(v), tls.VersionName(oldest))
+	}
+	return nil
+}
+
+func checkName(what, s string) (string, error) {
 	name := serverName(s)
 	for _, c := range []byte(name) {
 		switch {
 		case 'a' <= c && c <= 'z', '0' <= c && c <= '9', c == '-', c == '.', c == '_', c == ':':
 		default:
-			return "", fmt.Errorf("sni: %q is neither a name nor an address: write it in ASCII, without scheme and port", s)
+			return "", fmt.Errorf("%s: %q is neither a name nor an address: write it in ASCII, without scheme and port", what, s)
 		}
 	}
 	if _, err := netip.ParseAddr(name); err != nil && strings.Contains(name, ":") {
-		return "", fmt.Errorf("sni: %q has a port: write the name alone", s)
+		return "", fmt.Errorf("%s: %q has a port: write the name alone", what, s)
 	}
 	return name, nil
 }

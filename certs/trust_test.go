@@ -75,11 +75,11 @@ func TestVerification(t *testing.T) {
 		},
 		{
 			"missing intermediate", middle.server(host).with(),
-			`the certificate was issued by "CN=Good Middle", which is not trusted, and no certificate of that issuer came with it: the origin probably forgot its intermediate certificate; otherwise`,
+			`the certificate was issued by "CN=Good Middle", which is not trusted, and no certificate of that issuer came with it: the origin has to send its intermediate certificate, or ` + "`aia: true` in its trust profile has it fetched; if that issuer is a root, name",
 		},
 		{
 			"missing intermediate, on offer", issue(t, middle, aia).with(),
-			`came with it (it can be had at "http://pki.example/middle.crt"): the origin probably forgot`,
+			`came with it (it can be had at "http://pki.example/middle.crt"): the origin has to send its intermediate certificate, or`,
 		},
 		{
 			"root of the same name", doppelganger.server(host).with(),

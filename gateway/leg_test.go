@@ -5,6 +5,7 @@ package gateway
 
 import (
 	"crypto/tls"
+	"net"
 	"testing"
 )
 
@@ -23,5 +24,19 @@ func TestTicketsAreKeptPerOrigin(t *testing.T) {
 		if _, ok := other.Get("inner.example"); ok {
 			t.Errorf("%s was given the ticket of %s", other.addr, one.addr)
 		}
+	}
+}
+
+// TestNoHandshakeUnverified: a configuration in which nobody verifies is none,
+// wherever it comes from (law 9).
+func TestNoHandshakeUnverified(t *testing.T) {
+	for _, cfg := range []*tls.Config{nil, {InsecureSkipVerify: true, ServerName: "a.example"}} {
+		near, far := net.Pipe()
+		_, err := new(Server).shake(t.Context(), &leg{Conn: near}, near, cfg, "")
+		if err != errNoTrust {
+			t.Errorf("%+v: %v", cfg, err)
+		}
+		near.Close()
+		far.Close()
 	}
 }

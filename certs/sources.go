@@ -1,0 +1,354 @@
+// Copyright 2026 The sallyport authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package certs
+
+import (
+	"context"
+	"crypto/sha256"
+	"crypto/x509"
+	"encoding/hex"
+	"fmt"
+	"math/big"
+	"math/rand/v2"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// Sources fetches and keeps what certificates refer to: CRLs, OCSP responses
+// and certificates of issuers. All of it is signed, and read only as far as its
+// signature is who's it has to be; so one Sources serves any number of Trusts,
+// and should, because it is what they all know.
+//
+// The zero value is ready and keeps everything in memory. Fields are set before
+// the first use and not changed after. Any number of goroutines may use it.
+type Sources struct {
+	Dir string       // directory in which CRLs outlast the process, made when it is needed; "": nowhere
+	Log func(string) // told, in one line, what an operator should know; nil: nobody. It may not call back.
+
+	epoch atomic.Uint64 // rises when something that was trusted may not be any more
+
+	mu      sync.Mutex
+	places  map[string]*place
+	ctx     context.Context
+	stop    context.CancelFunc
+	slots   [2]chan struct{} // held by fetches that are going on, of issuers and of the rest
+	flights sync.WaitGroup
+	checked time.Time // by tick
+	rose    time.Time // when epoch did
+}
+
+const (
+	patience   = 5 * time.Second // that a handshake waits for what it has to know
+	forgetTime = 24 * time.Hour  // after which what nobody asked for is not kept up to date
+	refresh    = 12 * time.Hour  // at the latest
+	renewTime  = 12 * time.Hour  // after which connections are made anew
+	retryMin   = 30 * time.Second
+	retryMax   = 10 * time.Minute
+	maxPlaces  = 4096
+	maxLists   = 256 << 20 // bytes of CRLs, as they were fetched
+	maxSeen    = 4096      // certificates of a CRL that are remembered
+)
+
+// A kind is what a place has.
+type kind uint8
+
+const (
+	crlPlace kind = iota
+	ocspPlace
+	issuerPlace
+)
+
+func (k kind) String() string { return [...]string{"CRL", "OCSP responder", "issuer's certificate"}[k] }
+
+// A place is a URL that a certificate names, and what is known from there.
+// What is not fixed is guarded by Sources.mu.
+type place struct {
+	kind   kind
+	url    string
+	key    string
+	issuer *x509.Certificate // whose CRL or responder it is; nil: of issuerPlace
+	cert   *x509.Certificate // of ocspPlace: whom it is asked about
+
+	dial   dialFunc // of whoever asked last
+	list   *parsedCRL
+	said   *answer
+	found  *x509.Certificate
+	until  time.Time // what is known holds
+	err    error     // of the last fetch; nil: it went well
+	failed int       // fetches in a row
+	due    time.Time // of the next
+	used   time.Time
+	flight chan struct{} // closed at the end of the fetch that is going on; nil: none is
+	seen   map[string]bool
+}
+
+// place returns the place, which is made when it is not known. s.mu is held.
+func (s *Sources) place(k kind, url, reach string, cert, issuer *x509.Certificate, dial dialFunc, now time.Time) *place {
+	h := field{sha256.New()}
+	h.putCount(int(k))
+	h.put([]byte(url))
+	h.put([]byte(reach))  // a fetch that one is refused is not another's failure
+	if k != issuerPlace { // what is there is the same for all, and looked at by each
+		h.put(issuer.RawSubjectPublicKeyInfo)
+		h.put(issuer.RawSubject)
+	}
+	if k == ocspPlace {
+		h.put(cert.Raw)
+	}
+	key := string(h.h.Sum(nil))
+	p := s.places[key]
+	if p == nil {
+		if s.places == nil {
+			s.places = make(map[string]*place)
+		}
+		p = &place{kind: k, url: url, key: hex.EncodeToString([]byte(key)), issuer: issuer, cert: cert}
+		s.makeRoom(k == issuerPlace, 1)
+		s.places[key] = p
+	}
+	p.dial, p.used = dial, now
+	return p
+}
+
+// makeRoom forgets what was used longest ago while n more would be too much.
+// Where issuers are is named by origins that nothing is known of, and they push
+// out each other only. s.mu is held.
+func (s *Sources) makeRoom(issuers bool, n int) {
+	for {
+		size, count := 0, n
+		var oldest *place
+		var at string
+		for key, p := range s.places {
+			if (p.kind == issuerPlace) != issuers {
+				continue
+			}
+			count++
+			if p.list != nil {
+				size += p.list.size
+			}
+			if p.flight == nil && (oldest == nil || p.used.Before(oldest.used)) {
+				oldest, at = p, key
+			}
+		}
+		if oldest == nil || size <= maxLists && (count <= maxPlaces/8 || count <= maxPlaces && !issuers) {
+			return
+		}
+		delete(s.places, at)
+	}
+}
+
+// answer is what p knows of cert. s.mu is held.
+func (p *place) answer(cert *x509.Certificate, now time.Time) (*answer, error) {
+	if p.kind == crlPlace {
+		p.remember(cert.SerialNumber)
+	}
+	switch {
+	case p.kind == crlPlace && p.list != nil:
+		a, err := p.list.find(cert)
+		if err != nil || a.holds(now) {
+			return a, err
+		}
+	case p.kind == ocspPlace && p.said.holds(now):
+		return p.said, nil
+	}
+	return nil, p.err
+}
+
+func (p *place) remember(serial *big.Int) {
+	if p.seen == nil {
+		p.seen = make(map[string]bool)
+	}
+	if len(p.seen) < maxSeen {
+		p.seen[string(serial.Bytes())] = true
+	}
+}
+
+// ready sees to it that p is fetched when that is due, and returns what ends
+// with the fetch that is going on. nil: none is. s.mu is held.
+func (s *Sources) ready(p *place, now time.Time) <-chan struct{} {
+	if p.flight == nil && !now.Before(p.due) {
+		s.start()
+		if s.ctx.Err() != nil {
+			return nil
+		}
+		p.flight = make(chan struct{})
+		s.flights.Add(1)
+		go s.fly(p, p.dial)
+	}
+	return p.flight
+}
+
+// fly fetches p. One at a time does.
+func (s *Sources) fly(p *place, dial dialFunc) {
+	defer s.flights.Done()
+	slots := s.slots[0]
+	if p.kind == issuerPlace {
+		slots = s.slots[1]
+	}
+	select {
+	case slots <- struct{}{}:
+		defer func() { <-slots }()
+	case <-s.ctx.Done():
+	}
+	got, err := s.load(p, dial)
+	line := s.settle(p, got, err, time.Now())
+	if line != "" && s.Log != nil {
+		s.Log(line)
+	}
+}
+
+// A fetched is what came from a place: one of the three.
+type fetched struct {
+	list *parsedCRL
+	said *answer
+	cert *x509.Certificate
+	at   time.Time // when it was fetched
+}
+
+// settle enters what a fetch came to. It returns what to tell.
+func (s *Sources) settle(p *place, got fetched, err error, now time.Time) (line string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if err == nil {
+		err = p.accept(got, now)
+	}
+	if err == nil && p.revokedSince(got) {
+		s.rise(now)
+		line = fmt.Sprintf("%s %s: a certificate in use was revoked: connections are made anew", p.kind, printable(p.url))
+	}
+	switch {
+	case err == nil:
+		if p.failed > 0 {
+			line = fmt.Sprintf("%s %s: can be had again", p.kind, printable(p.url))
+		}
+		p.list, p.said, p.found, p.err, p.failed = got.list, got.said, got.cert, nil, 0
+		p.due = next(got.at, p.until)
+		s.makeRoom(p.kind == issuerPlace, 0)
+	default:
+		if p.failed == 0 && s.ctx.Err() == nil {
+			line = fmt.Sprintf("%s %s: %v: what requires it is refused when nothing else is known, what prefers it goes on without", p.kind, printable(p.url), err)
+		}
+		p.err = err
+		p.due = now.Add(jitter(min(retryMin<<min(p.failed, 8), retryMax)))
+		p.failed++
+	}
+	close(p.flight)
+	p.flight = nil
+	return line
+}
+
+// accept judges what came by what is there. s.mu is held.
+func (p *place) accept(got fetched, now time.Time) error {
+	switch {
+	case p.kind == issuerPlace:
+		p.until = got.at.Add(forgetTime)
+		return nil
+	case p.kind == ocspPlace:
+		if p.said != nil && got.said.from.Before(p.said.from) {
+			return fmt.Errorf("the OCSP response of %s is older than the one of %s that is known", date(got.said.from), date(p.said.from))
+		}
+		p.until = got.said.until
+		return nil
+	}
+	l := got.list
+	switch {
+	case p.list != nil && l.older(p.list):
+		return fmt.Errorf("the CRL of %s is older than the one of %s that is known", date(l.from), date(p.list.from))
+	case now.Add(skew).Before(l.from):
+		return fmt.Errorf("the CRL holds from %s on only", date(l.from))
+	case !now.Before(l.until):
+		return fmt.Errorf("the CRL held until %s", date(l.until))
+	}
+	p.until = l.until
+	return nil
+}
+
+// revokedSince reports whether got revokes what was asked about before.
+func (p *place) revokedSince(got fetched) bool {
+	switch p.kind {
+	case ocspPlace:
+		return got.said.revoked && (p.said == nil || !p.said.revoked) // nobody waited for the first one either
+	case crlPlace:
+		for serial := range p.seen {
+			n := new(big.Int).SetBytes([]byte(serial))
+			if got.list.entry(n) != nil && (p.list == nil || p.list.entry(n) == nil) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// next is when something that was fetched at a time and holds until another is
+// fetched again: long before, and not with everybody else.
+func next(at, until time.Time) time.Time {
+	return at.Add(jitter(max(min(until.Sub(at)/2, refresh), time.Minute)))
+}
+
+// jitter is d, or a fifth less.
+func jitter(d time.Duration) time.Duration { return d - rand.N(d/5+1) }
+
+func (s *Sources) rise(now time.Time) {
+	s.epoch.Add(1)
+	s.rose = now
+}
+
+// Run keeps what is in use up to date until ctx ends. Without it things are
+// fetched when somebody asks.
+func (s *Sources) Run(ctx context.Context) {
+	t := time.NewTicker(retryMin)
+	defer t.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case now := <-t.C:
+			s.tick(now)
+		}
+	}
+}
+
+// tick fetches what is due, and sees to connections whose certificates nothing
+// is known of any more: they are made anew, and judged.
+func (s *Sources) tick(now time.Time) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	over := false
+	for key, p := range s.places {
+		switch idle := now.Sub(p.used); {
+		case idle > forgetTime && p.flight == nil && now.After(p.until):
+			delete(s.places, key)
+			continue
+		case idle <= forgetTime:
+			s.ready(p, now)
+		}
+		over = over || p.kind != issuerPlace && !p.until.IsZero() && p.until.After(s.checked) && !p.until.After(now)
+	}
+	if s.checked = now; s.rose.IsZero() {
+		s.rose = now
+	}
+	if over || now.Sub(s.rose) > renewTime {
+		s.rise(now)
+	}
+}
+
+// Close ends what is being fetched and waits for that. Nothing is fetched
+// afterwards.
+func (s *Sources) Close() {
+	s.mu.Lock()
+	s.start()
+	s.stop()
+	s.mu.Unlock()
+	s.flights.Wait()
+}
+
+// start makes what the first fetch needs. s.mu is held.
+func (s *Sources) start() {
+	if s.ctx == nil {
+		s.ctx, s.stop = context.WithCancel(context.Background())
+		for i := range s.slots {
+			s.slots[i] = make(chan struct{}, maxFetches)
+		}
+	}
+}
