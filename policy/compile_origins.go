@@ -6,6 +6,7 @@ package policy
 import (
 	"crypto/tls"
 	"encoding/base64"
+	"net/netip"
 	"os"
 	"slices"
 	"strings"
@@ -30,11 +31,9 @@ func (c *compiler) origin(n *node, name string) *Origin {
 		}
 		o.Pins = append(o.Pins, [32]byte(sum))
 	}
-	switch n.get("min_tls").str() {
-	case "1.2":
-		o.MinTLS = tls.VersionTLS12
-	case "1.3":
-		o.MinTLS = tls.VersionTLS13
+	o.MinTLS, o.MaxTLS = tlsVersion(n.get("min_tls")), tlsVersion(n.get("max_tls"))
+	if o.MaxTLS != 0 && o.MaxTLS < o.MinTLS {
+		c.errorf(n.get("max_tls"), "P053", "", "max_tls is older than min_tls: nothing is left between them")
 	}
 	o.ALPN = c.texts(n.get("alpn"))
 	if e := n.get("port"); e != nil {
@@ -44,15 +43,53 @@ func (c *compiler) origin(n *node, name string) *Origin {
 		}
 		o.Port = p
 	}
-	if e := n.get("sni"); e != nil {
-		h, err := parsePolicyHost(e.text)
-		if err != nil || h.IsAddr() {
-			c.errorf(e, "P051", "", "%q is not a host name", e.text)
-		}
-		o.SNI = h.Name
-	}
+	o.SNI, o.VerifyName = c.hostName(n.get("sni")), c.hostName(n.get("verify_name"))
+	o.Revocation = Revocation(max(0, slices.Index(revocationWords, n.get("revocation").str())))
+	o.AIA = n.get("aia").str() == "true"
+	c.fetches(n, o)
 	o.ClientCert = c.clientCert(n.get("client_cert"))
 	return o
+}
+
+func tlsVersion(n *node) uint16 {
+	switch n.str() {
+	case "1.2":
+		return tls.VersionTLS12
+	case "1.3":
+		return tls.VersionTLS13
+	}
+	return 0
+}
+
+func (c *compiler) hostName(n *node) string {
+	if n == nil {
+		return ""
+	}
+	h, err := parsePolicyHost(n.text)
+	if err != nil || h.IsAddr() {
+		c.errorf(n, "P051", "", "%q is not a host name", n.text)
+	}
+	return h.Name
+}
+
+// fetches fixes where what the certificates of o name may be.
+func (c *compiler) fetches(n *node, o *Origin) {
+	private := n.get("fetch_private")
+	var named []netip.Prefix
+	for _, e := range private.each() {
+		p, ok := c.network(e)
+		switch {
+		case !ok:
+		case len(withinSpecial([]netip.Prefix{p})) == 0:
+			c.errorf(e, "P054", "name a private network; public addresses are reached without", "%s is no private network", e.text)
+		default:
+			named = append(named, p)
+		}
+	}
+	if private != nil && o.Revocation == RevocationOff && !o.AIA {
+		c.errorf(n.keyNode("fetch_private"), "P055", "it goes with revocation: prefer, revocation: require and aia: true", "nothing is fetched for this origin")
+	}
+	o.fetch.guard(named, nil)
 }
 
 func (c *compiler) clientCert(n *node) *ClientCert {

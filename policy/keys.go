@@ -117,6 +117,9 @@ func (s *section) names() []string {
 
 const notYet = "not yet supported"
 
+// revocationWords are the Revocations, in their order.
+var revocationWords = []string{"off", "prefer", "require"}
+
 var (
 	aText   = value{form: text}
 	texts   = value{form: text | list}
@@ -172,12 +175,14 @@ var originSection = &section{title: "an origin", keys: []key{
 	{name: "roots", value: texts, doc: "PEM files of the only roots trusted; default the system's", example: "certs/bank-ca.pem"},
 	{name: "pins", value: some(pinSyntax), doc: "sha256//BASE64 of a public key that must be in the chain (RFC 7469 §2.4)", example: "sha256//YLh1dUR9y6Kja30RrAn7JKnbQG/uEtLMkBgFF2Fuihg="},
 	{name: "min_tls", value: word("1.2", "1.3"), doc: "the oldest version accepted", def: `"1.2"`},
-	{name: "max_tls", value: word("1.2", "1.3"), pending: notYet, doc: "the newest version offered"},
+	{name: "max_tls", value: word("1.2", "1.3"), doc: "the newest version offered; default what there is"},
 	{name: "alpn", value: words("h2", "http/1.1"), doc: "protocols offered", def: "http/1.1"},
 	{name: "sni", value: one(hostSyntax), doc: "the name sent and verified instead of the host asked for", example: "api.bank.example"},
-	{name: "verify_name", value: aText, pending: notYet, doc: "the name verified, when it is not the one sent"},
+	{name: "verify_name", value: one(hostSyntax), doc: "the name the certificate has to be for, when it is not the one sent", example: "inner.bank.example"},
 	{name: "client_cert", value: value{form: text | mapping, section: certSection}, doc: "the certificate the gateway shows: one PEM file with certificate and key, or a section", example: "{secret: acme-at-bank}"},
-	{name: "revocation", value: aText, pending: notYet, doc: "how revocation is checked"},
+	{name: "revocation", value: word(revocationWords...), doc: "off looks at what the origin staples alone, prefer at CRLs and OCSP responders too but goes on when they are silent, require refuses then", def: "off"},
+	{name: "aia", value: aFlag, doc: "fetch intermediate certificates that the origin should have sent", def: "false"},
+	{name: "fetch_private", value: some(networkSyntax), doc: "networks that are not public in which CRLs, OCSP responders and issuers of this profile may be; default none", example: "10.20.0.0/16"},
 	{name: "port", value: aPort, doc: "the port connected to instead of the one asked for", example: "8443"},
 	{name: "via", value: aText, pending: notYet, doc: "a parent proxy"},
 	{name: "source_ip", value: aText, pending: notYet, doc: "the local address to connect from"},

@@ -138,11 +138,12 @@ func TestEverythingIsRead(t *testing.T) {
 	if fmt.Sprint(r.Tunnel) != fmt.Sprint(want) {
 		t.Errorf("tunnel options %+v, want %+v", r.Tunnel, want)
 	}
-	if r.Log != LogNone || !r.RedirectPlain || !r.AllowPrivate || r.Line != 39 {
+	if r.Log != LogNone || !r.RedirectPlain || !r.AllowPrivate || r.Line != 44 {
 		t.Errorf("rule %+v", r)
 	}
 	if b := rule("bank"); b.Log != LogFull || b.Origin == nil || b.Origin.Name != "bank" || b.Origin.SNI != "api.xn--bcher-kva.example" ||
-		b.Origin.Port != 8443 || b.Origin.MinTLS != 0x0304 || len(b.Origin.Pins) != 1 || b.Origin.ClientCert.Secret != "acme-at-bank" ||
+		b.Origin.Port != 8443 || b.Origin.MinTLS != 0x0304 || b.Origin.MaxTLS != 0x0304 || b.Origin.VerifyName != "inner.xn--bcher-kva.example" ||
+		b.Origin.Revocation != RevocationRequire || !b.Origin.AIA || b.Origin.FetchKey() != "10.20.0.0/16,192.168.7.7/32" || len(b.Origin.Pins) != 1 || b.Origin.ClientCert.Secret != "acme-at-bank" ||
 		!slices.Equal(b.Origin.ALPN, []string{"h2", "http/1.1"}) {
 		t.Errorf("rule bank with origin %+v", b.Origin)
 	}

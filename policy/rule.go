@@ -4,6 +4,8 @@
 package policy
 
 import (
+	"errors"
+	"fmt"
 	"net/netip"
 	"time"
 )
@@ -78,10 +80,52 @@ type Origin struct {
 	Roots      []string   // PEM files; empty: the system's roots
 	Pins       [][32]byte // SHA-256 of SubjectPublicKeyInfo; empty: none
 	MinTLS     uint16     // tls.VersionTLS12 (also when 0) or tls.VersionTLS13
+	MaxTLS     uint16     // the same; 0: whatever is newest
 	ALPN       []string   // empty: http/1.1
 	Port       uint16     // 0: as asked
 	SNI        string     // sent and verified instead of the host asked for; "": the host
+	VerifyName string     // what the certificate has to be for; "": the name sent
+	Revocation Revocation
+	AIA        bool // missing intermediate certificates are fetched
 	ClientCert *ClientCert
+
+	fetch Rule // what CRLs, OCSP responders and issuers may be reached by, see PermitFetch
+}
+
+// A Revocation is how much is done to find out whether an origin's
+// certificates were revoked.
+type Revocation uint8
+
+const (
+	RevocationOff     Revocation = iota // what the origin staples is looked at
+	RevocationPrefer                    // and what is known of CRLs and OCSP responders
+	RevocationRequire                   // and nothing may be unknown
+)
+
+// PermitFetch is asked for every address to which a connection is about to be
+// made because a certificate of an origin names it: public ones and what
+// fetch_private names. No rule's allow_private opens any: whoever issues a
+// certificate would choose what in the private network is asked for. A nil
+// Origin, which fetches nothing, permits nothing.
+func (o *Origin) PermitFetch(a netip.Addr) error {
+	if o == nil {
+		return errNoRule
+	}
+	err := o.fetch.permit(a)
+	var e *AddressError
+	if errors.As(err, &e) {
+		return fmt.Errorf("%s is a %s address and fetch_private of origin profile %q does not name it", e.Addr, e.What, o.Name)
+	}
+	return err
+}
+
+// FetchKey is the canonical text of what PermitFetch allows beyond public
+// addresses; "" for nothing.
+func (o *Origin) FetchKey() string {
+	if o == nil {
+		return ""
+	}
+	return o.fetch.permitKey
 }
 
 // A ClientCert names the certificate the gateway shows an origin.

@@ -24,6 +24,7 @@ type active struct {
 	full    string // absolute
 	state   string
 	archive *archive               // nil: nothing is remembered
+	origins origins                // what their certificates refer to
 	finds   func(policy.Fact) bool // what can be found out about clients; nil: nothing but their addresses
 	now     atomic.Pointer[loaded]
 }
@@ -109,7 +110,10 @@ func (a *active) profile(o *policy.Origin) (certs.Profile, error) {
 	if o == nil {
 		return certs.Profile{Name: "default"}, nil
 	}
-	p := certs.Profile{Name: o.Name, Roots: o.Roots, Pins: o.Pins, MinTLS: o.MinTLS, ALPN: o.ALPN, SNI: o.SNI}
+	p := certs.Profile{
+		Name: o.Name, Roots: o.Roots, Pins: o.Pins, MinTLS: o.MinTLS, MaxTLS: o.MaxTLS, ALPN: o.ALPN, SNI: o.SNI, VerifyName: o.VerifyName,
+		Revocation: revocations[o.Revocation], AIA: o.AIA, Sources: a.origins.sources, Dial: a.origins.dial(o), Reach: o.FetchKey(),
+	}
 	switch c := o.ClientCert; {
 	case c == nil:
 	case c.Secret == "":
@@ -142,11 +146,11 @@ func same(a, b *loaded) bool {
 	if a.gen.Policy.Revision != b.gen.Policy.Revision || len(a.trusts) != len(b.trusts) {
 		return false
 	}
-	if a.trusts[nil].Key() != b.trusts[nil].Key() {
+	if !a.trusts[nil].Same(b.trusts[nil]) {
 		return false
 	}
 	for i, o := range a.gen.Policy.Origins { // equal text: same profiles, same order
-		if a.trusts[o].Key() != b.trusts[b.gen.Policy.Origins[i]].Key() {
+		if !a.trusts[o].Same(b.trusts[b.gen.Policy.Origins[i]]) {
 			return false
 		}
 	}

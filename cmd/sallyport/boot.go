@@ -30,11 +30,11 @@ rules:
 // openActive puts the first generation into force: the policy file, or else the
 // last that was in force and still verifies, or else, when it was asked to,
 // one that denies everything.
-func openActive(o runOptions, logger *zerolog.Logger) (*active, error) {
+func openActive(o runOptions, origins origins, logger *zerolog.Logger) (*active, error) {
 	if o.boot != "last-good" && o.boot != "deny-all" {
 		return nil, &exitError{code: exitUsage, err: fmt.Errorf("--boot-policy %s: it is last-good or deny-all", o.boot)}
 	}
-	a := &active{path: o.policy, state: o.state}
+	a := &active{path: o.policy, state: o.state, origins: origins}
 	var err error
 	if a.path != "" {
 		if a.full, err = filepath.Abs(a.path); err != nil {

@@ -34,7 +34,7 @@ func newTestCA(name string) (*testCA, error) {
 	template := &x509.Certificate{
 		SerialNumber: serial(), Subject: pkix.Name{CommonName: name},
 		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(24 * time.Hour),
-		IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageCertSign,
+		IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageCertSign | x509.KeyUsageCRLSign,
 	}
 	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
 	if err != nil {
@@ -51,6 +51,11 @@ func serial() *big.Int {
 
 // issue makes a leaf for names (and addresses) that is valid from now+from to now+to.
 func (ca *testCA) issue(usage x509.ExtKeyUsage, cn string, from, to time.Duration, names ...string) (tls.Certificate, error) {
+	return ca.issueWith(nil, usage, cn, from, to, names...)
+}
+
+// issueWith is issue; change has the last word on what the certificate says.
+func (ca *testCA) issueWith(change func(*x509.Certificate), usage x509.ExtKeyUsage, cn string, from, to time.Duration, names ...string) (tls.Certificate, error) {
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
 		return tls.Certificate{}, err
@@ -66,6 +71,9 @@ func (ca *testCA) issue(usage x509.ExtKeyUsage, cn string, from, to time.Duratio
 		} else {
 			template.DNSNames = append(template.DNSNames, n)
 		}
+	}
+	if change != nil {
+		change(template)
 	}
 	der, err := x509.CreateCertificate(rand.Reader, template, ca.cert, key.Public(), ca.key)
 	if err != nil {

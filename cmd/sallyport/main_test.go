@@ -66,6 +66,8 @@ func runScripts(t *testing.T, params testscript.Params, vars ...string) {
 		},
 		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){
 			"origin":       cmdOrigin,
+			"crl":          cmdCRL,
+			"ocsp":         cmdOCSP,
 			"saw":          cmdSaw,
 			"dns":          cmdDNS,
 			"expand":       cmdExpand,
@@ -113,7 +115,9 @@ type world struct {
 	dir      string
 	ca       *testCA
 	dns      *fakeDNS
+	middle   *testCA // below ca; nil: no origin has wanted it
 	origins  map[string]*testOrigin
+	certs    map[string]*x509.Certificate // of the origins
 	gateways map[string]*gatewayProcess
 	started  []*gatewayProcess // all of them, whatever their names refer to now
 	talks    map[string]*conversation
@@ -124,6 +128,7 @@ func newWorld(env *testscript.Env) *world {
 	return &world{
 		dir:      env.WorkDir,
 		origins:  make(map[string]*testOrigin),
+		certs:    make(map[string]*x509.Certificate),
 		gateways: make(map[string]*gatewayProcess),
 		talks:    make(map[string]*conversation),
 		daemons:  make(map[string]*daemon),

@@ -62,6 +62,7 @@ func cmdOrigin(ts *testscript.TestScript, neg bool, args []string) {
 	plain := f.Bool("plain", false, "no TLS")
 	cert := f.String("cert", "good", "good, expired, notyet, selfsigned, untrusted")
 	names := f.String("names", name+".test,site.test,*.test,127.0.0.1", "names in the certificate")
+	trust := trustFlags(f)
 	h2 := f.Bool("h2", false, "offer HTTP/2")
 	tls12 := f.Bool("tls12", false, "TLS 1.2 at most")
 	need := f.Bool("client-cert", false, "require a client certificate of the test CA")
@@ -94,8 +95,9 @@ func cmdOrigin(ts *testscript.TestScript, neg bool, args []string) {
 		o.say = unescape(ts, *say)
 	}
 	if !*plain && *banner == "" && *bye == "" && !*count {
-		c, err := w.originCert(*cert, name, strings.Split(*names, ","))
+		c, err := w.originCert(*cert, name, strings.Split(*names, ","), trust)
 		ts.Check(err)
+		w.certs[name] = c.Leaf
 		ts.Setenv(name+"_pin", pin(c.Leaf))
 		o.tls = &tls.Config{Certificates: []tls.Certificate{c}, NextProtos: []string{"http/1.1"}, MinVersion: tls.VersionTLS12}
 		if *h2 {
@@ -117,8 +119,8 @@ func cmdOrigin(ts *testscript.TestScript, neg bool, args []string) {
 
 // originCert makes an origin's certificate. The root of an untrusted one is
 // left in NAME-root.pem, for a policy that comes to trust it.
-func (w *world) originCert(kind, name string, names []string) (tls.Certificate, error) {
-	ca, from, to := w.ca, -time.Hour, 24*time.Hour
+func (w *world) originCert(kind, name string, names []string, trust *originTrust) (tls.Certificate, error) {
+	ca, from, to := w.ca, -time.Hour, *trust.life
 	switch kind {
 	case "good":
 	case "expired":
@@ -139,6 +141,9 @@ func (w *world) originCert(kind, name string, names []string) (tls.Certificate, 
 		return tls.Certificate{Certificate: [][]byte{own.cert.Raw}, PrivateKey: own.key, Leaf: own.cert}, err
 	default:
 		return tls.Certificate{}, fmt.Errorf("no certificate %q", kind)
+	}
+	if trust.wanted() {
+		return trust.issue(w, ca, from, to, names)
 	}
 	return ca.issue(x509.ExtKeyUsageServerAuth, "test origin", from, to, names...)
 }
@@ -393,6 +398,11 @@ func (o *testOrigin) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Keep-Alive", "timeout=5")
 		w.Header().Set("Proxy-Authenticate", "Basic realm=origin")
 		w.Header().Set("X-End", "2")
+	case "ocsp": // whatever is asked
+		http.ServeFile(w, r, filepath.Join(o.dir, "ocsp.der"))
+	case "redirect":
+		w.Header().Set("Location", r.URL.Query().Get("to"))
+		w.WriteHeader(http.StatusFound)
 	case "ws":
 		o.webSocket(w, r)
 	case "git":

@@ -80,14 +80,17 @@ func run(o runOptions) error {
 	if o.fastPath != "on" && o.fastPath != "off" {
 		return &exitError{code: exitUsage, err: fmt.Errorf("--fast-path %s: it is on or off", o.fastPath)}
 	}
-	active, err := openActive(o, &logger)
+	names := &tunnel.Names{Resolver: resolver}
+	origins := openOrigins(o.state, names, &logger)
+	defer origins.sources.Close()
+	active, err := openActive(o, origins, &logger)
 	if err != nil {
 		return err
 	}
 	hits := &hits{state: o.state}
 	server := &gateway.Server{
 		Generation: active.Generation,
-		Dialer:     tunnel.Dialer{Names: &tunnel.Names{Resolver: resolver}},
+		Dialer:     tunnel.Dialer{Names: names},
 		Describe:   certs.Describe,
 		Standard:   o.fastPath == "off",
 		Observe:    func(r *gateway.Record) { logRecord(&logger, r); hits.Observe(r) },
@@ -116,6 +119,7 @@ func run(o runOptions) error {
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
 	go followLoad(ctx)
+	go origins.sources.Run(ctx)
 	defer hits.keep(active.policy, &logger)() // the last counts are written when everything has ended
 	failed := make(chan error, len(listeners))
 	for _, l := range listeners {
