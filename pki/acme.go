@@ -135,24 +135,6 @@ func (s *ACME) Directory() string {
 	return "https://" + host + "/acme/directory"
 }
 
-// Run deletes what has ended, each hour until ctx is done.
-func (s *ACME) Run(ctx context.Context) {
-	tick := time.NewTicker(time.Hour)
-	defer tick.Stop()
-	for {
-		if n, err := s.db.sweep(); err != nil {
-			s.ca.log("sweeping the rows of the ACME server: %v", err)
-		} else if n > 0 {
-			s.ca.log("ACME: %d rows that had ended were deleted", n)
-		}
-		select {
-		case <-ctx.Done():
-			return
-		case <-tick.C:
-		}
-	}
-}
-
 // ask is what is known of a request besides what smallstep's handlers know.
 type ask struct {
 	own  bool   // the gateway's own, by Transport

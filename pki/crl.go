@@ -19,8 +19,6 @@ const (
 	// crlFresh is the age at which a list is signed anew although nobody was
 	// revoked: whoever fetches one can use it for half a day at least.
 	crlFresh = crlLife / 2
-
-	bucketCRLs = "crls" // the last list, by issuer
 )
 
 // ErrNoIssuer is the answer for a key identifier that is none of this
@@ -67,7 +65,7 @@ func (ca *CA) crl(skid string) (heldCRL, error) {
 	entries := ca.revokedEntries(skid, now)
 	h := heldCRL{of: rev}
 	err := ca.store.Change(func(t tx) (err error) {
-		if h.der, err = t.Get(bucketCRLs, skid); err != nil {
+		if h.der, err = t.Get(bucketLastCRL, skid); err != nil {
 			return err
 		}
 		if h.der = keep(h.der); h.der != nil {
@@ -82,7 +80,7 @@ func (ca *CA) crl(skid string) (heldCRL, error) {
 		if h.der, h.list, err = signCRL(i, number, entries, now); err != nil {
 			return err
 		}
-		return errors.Join(t.Put(bucketCRL, skid, []byte(number.String())), t.Put(bucketCRLs, skid, h.der))
+		return errors.Join(t.Put(bucketCRL, skid, []byte(number.String())), t.Put(bucketLastCRL, skid, h.der))
 	})
 	if err != nil {
 		return heldCRL{}, err

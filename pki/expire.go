@@ -20,6 +20,7 @@ const kept = 90 * 24 * time.Hour
 type swept struct {
 	bucket  string
 	expired func(value []byte, now time.Time) bool
+	also    func(t tx, value []byte) error // deletes what points at the row; nil: nothing does
 }
 
 // sweeps are the buckets whose rows say themselves when they are of no use.
@@ -44,12 +45,12 @@ func sweeps() []swept {
 const expiryBatch = 1000
 
 // Sweep deletes rows that are of no use any more: certificates, revocations
-// and used tokens 90 days after they have expired, and issuers that have
-// expired. It returns how many. To be called every few hours while the
+// and used tokens 90 days after they have expired, what the ACME server holds
+// of orders and accounts when nobody can use it, and issuers that have expired. It returns how many. To be called every few hours while the
 // authority is open.
 func (ca *CA) Sweep(ctx context.Context) (int, error) {
 	n := 0
-	for _, s := range sweeps() {
+	for _, s := range append(sweeps(), acmeSweeps()...) {
 		k, err := ca.sweep(ctx, s)
 		n += k
 		if err != nil {
@@ -93,6 +94,11 @@ func (ca *CA) sweep(ctx context.Context, s swept) (total int, err error) {
 				}
 				if v == nil || !s.expired(v, now) {
 					continue
+				}
+				if s.also != nil {
+					if err := s.also(t, v); err != nil {
+						return err
+					}
 				}
 				if err := t.Delete(s.bucket, k); err != nil {
 					return err

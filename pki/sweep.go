@@ -10,46 +10,24 @@ import (
 	"github.com/smallstep/certificates/acme"
 )
 
-// sweepBatch bounds a transaction, so that nobody waits long for one.
-const sweepBatch = 500
-
-// sweep deletes the rows that nobody can use any more and returns how many that
-// were. smallstep deletes nothing, ever (defect 5).
-func (d *acmeDB) sweep() (int, error) {
-	now := d.now()
-	total := 0
-	for _, b := range []struct {
-		name string
-		dead func(value []byte) bool
-	}{
-		{bucketACMEAuthz, func(v []byte) bool { return ended(v, now.Add(-acmeOrderLife)) }},
-		{bucketACMEOrders, func(v []byte) bool { return ended(v, now.Add(-acmeOrderLife)) }},
-		{bucketACMECerts, func(v []byte) bool { return ended(v, now) }},
-	} {
-		n, err := d.sweepBucket(b.name, b.dead, func(t tx, key string) error { return t.Delete(b.name, key) })
-		total += n
-		if err != nil {
-			return total, err
-		}
+// acmeSweeps are the buckets of the ACME server. smallstep deletes nothing, ever
+// (defect 5).
+func acmeSweeps() []swept {
+	return []swept{
+		{bucket: bucketACMEAuthz, expired: func(v []byte, now time.Time) bool {
+			var row authzRow
+			return json.Unmarshal(v, &row) == nil && now.After(row.Expires.Add(acmeOrderLife))
+		}},
+		{bucket: bucketACMEOrders, expired: func(v []byte, now time.Time) bool {
+			var row orderRow
+			return json.Unmarshal(v, &row) == nil && now.After(row.Expires.Add(acmeOrderLife))
+		}},
+		{bucket: bucketACMECerts, expired: func(v []byte, now time.Time) bool {
+			var row certRow
+			return json.Unmarshal(v, &row) == nil && now.After(row.End)
+		}},
+		{bucket: bucketACMEAccounts, expired: idle, also: forgetKey},
 	}
-	n, err := d.sweepBucket(bucketACMEAccounts, func(v []byte) bool { return idle(v, now) }, deleteAccount)
-	return total + n, err
-}
-
-// ended reports whether a row says that it ended before t.
-func ended(value []byte, t time.Time) bool {
-	var row struct {
-		Expires time.Time `json:"expires"`
-		End     time.Time `json:"end"`
-	}
-	if json.Unmarshal(value, &row) != nil {
-		return false
-	}
-	end := row.Expires
-	if end.IsZero() {
-		end = row.End
-	}
-	return !end.IsZero() && end.Before(t)
 }
 
 // idle reports whether nobody misses an account: it has never ordered, or not in
@@ -66,65 +44,15 @@ func idle(value []byte, now time.Time) bool {
 	return row.Used.Before(now.Add(-acmeIdle))
 }
 
-func deleteAccount(t tx, id string) error {
-	row, ok, err := get[accountRow](t, bucketACMEAccounts, id)
-	if err != nil || !ok {
+// forgetKey takes an account out of the index of keys.
+func forgetKey(t tx, value []byte) error {
+	var row accountRow
+	if err := json.Unmarshal(value, &row); err != nil {
 		return err
 	}
 	thumb, err := acme.KeyToID(row.Key)
 	if err != nil {
 		return err
 	}
-	if err := t.Delete(bucketACMEKeys, thumb); err != nil {
-		return err
-	}
-	return t.Delete(bucketACMEAccounts, id)
-}
-
-// sweepBucket looks at all rows of a bucket, and again at those it deletes, in
-// the transaction that deletes them: an account may have ordered meanwhile.
-func (d *acmeDB) sweepBucket(bucket string, dead func([]byte) bool, remove func(tx, string) error) (int, error) {
-	total, after := 0, ""
-	for {
-		var keys []string
-		seen := 0
-		err := d.store.View(func(t tx) error {
-			return t.Each(bucket, after, func(key string, value []byte) bool {
-				after = key
-				if dead(value) {
-					keys = append(keys, key)
-				}
-				seen++
-				return seen < 20*sweepBatch && len(keys) < sweepBatch
-			})
-		})
-		if err != nil || seen == 0 {
-			return total, err
-		}
-		if len(keys) == 0 {
-			continue
-		}
-		n := 0
-		err = d.store.Change(func(t tx) error {
-			n = 0
-			for _, key := range keys {
-				value, err := t.Get(bucket, key)
-				if err != nil {
-					return err
-				}
-				if value == nil || !dead(value) {
-					continue
-				}
-				if err := remove(t, key); err != nil {
-					return err
-				}
-				n++
-			}
-			return nil
-		})
-		total += n
-		if err != nil {
-			return total, err
-		}
-	}
+	return t.Delete(bucketACMEKeys, thumb)
 }
