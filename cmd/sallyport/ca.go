@@ -43,6 +43,8 @@ something expires sooner than --within.`,
 	}
 	cmd.AddCommand(
 		caBackupCommand(),
+		caCRLCommand(),
+		caEABCommand(),
 		caImportCommand(),
 		caInitCommand(),
 		caIssueCommand(),

@@ -109,6 +109,8 @@ func (a *admin) caRoutes() {
 	a.handle("POST /v1/ca/issue", a.caIssue)
 	a.handle("GET /v1/ca/records", a.caRecords)
 	a.handle("POST /v1/ca/revoke", a.caRevoke)
+	a.handle("GET /v1/ca/crl", a.caCRLs)
+	a.caEABRoutes()
 	a.handle("POST /v1/ca/rotate-issuer", a.caRotateIssuer)
 	a.handle("POST /v1/ca/rotate-root", a.caRotateRoot)
 	a.handle("POST /v1/ca/import", a.caImport)

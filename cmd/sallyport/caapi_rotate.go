@@ -166,8 +166,8 @@ func tooEarly(c *adminCall, ca *pki.CA, d pki.Domain) error {
 	if n > 0 {
 		why = append(why, fmt.Sprintf("%s under the old root would be void, the last is good until %s", count(n, "certificate that was signed", "certificates that were signed"), last.Format(time.DateOnly)))
 	}
-	if age := now.Sub(current.NotBefore); age < clientsTime {
-		why = append(why, fmt.Sprintf("the new root is public for %s only, and whoever has not got it yet trusts nothing of this CA afterwards", ageText(age)))
+	if now.Sub(current.NotBefore) < clientsTime {
+		why = append(why, fmt.Sprintf("the new root was made on %s, less than 30 days ago, and whoever has not got it yet trusts nothing of this CA afterwards", current.NotBefore.Format(time.DateOnly)))
 	}
 	if err == nil && len(why) > 0 {
 		err = fmt.Errorf("it is too early to retire the old %s root: %s; --force does it all the same", d, strings.Join(why, "; "))

@@ -31,7 +31,14 @@ type caSlot struct {
 	passphrase pki.Passphrase // without its text
 }
 
-func (s *caSlot) dir() string { return filepath.Join(s.state, "ca") }
+// dir is where the CA is, by the same name for a gateway and for a command.
+func (s *caSlot) dir() string {
+	dir := filepath.Join(s.state, "ca")
+	if full, err := filepath.Abs(dir); err == nil {
+		return full
+	}
+	return dir
+}
 
 // exists reports whether there is a CA, of whatever use it may be.
 func (s *caSlot) exists() bool {
@@ -47,7 +54,7 @@ func (s *caSlot) get() (*pki.CA, error) {
 		return s.ca, nil
 	}
 	if !s.exists() {
-		return nil, &exitError{exitNegative, fmt.Errorf("there is no CA in the state directory %s; sallyport ca init makes one", s.state)}
+		return nil, &exitError{exitNegative, fmt.Errorf("there is no CA in the state directory %s; sallyport ca init makes one", filepath.Dir(s.dir()))}
 	}
 	p, err := s.read()
 	if err != nil {
