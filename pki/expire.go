@@ -46,8 +46,8 @@ const expiryBatch = 1000
 
 // Sweep deletes rows that are of no use any more: certificates, revocations
 // and used tokens 90 days after they have expired, what the ACME server holds
-// of orders and accounts when nobody can use it, and issuers that have expired. It returns how many. To be called every few hours while the
-// authority is open.
+// of orders and accounts when nobody can use it, and issuers that have expired.
+// It returns how many. See Run.
 func (ca *CA) Sweep(ctx context.Context) (int, error) {
 	n := 0
 	for _, s := range append(sweeps(), acmeSweeps()...) {
@@ -62,6 +62,24 @@ func (ca *CA) Sweep(ctx context.Context) (int, error) {
 		return n, fmt.Errorf("sweeping issuers: %w", err)
 	}
 	return n + k, nil
+}
+
+// Run sweeps now and every hour, until ctx is done.
+func (ca *CA) Run(ctx context.Context) {
+	tick := time.NewTicker(time.Hour)
+	defer tick.Stop()
+	for {
+		if n, err := ca.Sweep(ctx); err != nil && ctx.Err() == nil {
+			ca.log("%v", err)
+		} else if n > 0 {
+			ca.log("%d rows of the certification authority that were of no use any more are deleted", n)
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+	}
 }
 
 // sweep looks through a bucket and deletes what has expired, if that is still

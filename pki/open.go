@@ -4,12 +4,10 @@
 package pki
 
 import (
-	"context"
 	"crypto/x509"
 	"errors"
 	"fmt"
 	"io/fs"
-	"net"
 	"os"
 	"path/filepath"
 	"strings"
@@ -23,9 +21,6 @@ import (
 type Options struct {
 	// Log takes a line for the operator. Nil: nobody is told.
 	Log func(format string, a ...any)
-	// Dial reaches whoever asks for a certificate by ACME, and decides whom
-	// it may reach. Nil: nobody is reached, so no challenge is met.
-	Dial func(ctx context.Context, network, addr string) (net.Conn, error)
 	// Now is the time. Nil: time.Now.
 	Now func() time.Time
 	// Wait is how long to wait for another process to close ca.db. Zero: a
@@ -40,7 +35,6 @@ type CA struct {
 	store store
 	kek   *kek
 	log   func(string, ...any)
-	dial  func(context.Context, string, string) (net.Conn, error)
 	now   func() time.Time
 
 	state   atomic.Pointer[state]
@@ -174,17 +168,12 @@ func openIn(dir string, passphrase []byte, o Options) (*CA, error) {
 
 // openStore is Open on a store that is open already.
 func openStore(db store, passphrase []byte, o Options) (*CA, error) {
-	ca := &CA{store: db, log: o.Log, dial: o.Dial, now: o.Now}
+	ca := &CA{store: db, log: o.Log, now: o.Now}
 	if ca.log == nil {
 		ca.log = func(string, ...any) {}
 	}
 	if ca.now == nil {
 		ca.now = time.Now
-	}
-	if ca.dial == nil {
-		ca.dial = func(context.Context, string, string) (net.Conn, error) {
-			return nil, errors.New("this authority was given no way to reach anybody")
-		}
 	}
 	err := db.View(func(t tx) error {
 		b, err := t.Get(bucketCA, "format")

@@ -4,11 +4,9 @@
 package main
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"io/fs"
-	"net"
 	"os"
 	"path/filepath"
 	"sync"
@@ -23,7 +21,6 @@ type caSlot struct {
 	state          string
 	passphraseFile string // "": a systemd credential, or the file beside ca.db
 	log            func(format string, a ...any)
-	dial           func(ctx context.Context, network, addr string) (net.Conn, error)
 	wait           time.Duration // for another process to close it; zero: a quarter of a second
 
 	mu         sync.Mutex
@@ -61,7 +58,7 @@ func (s *caSlot) get() (*pki.CA, error) {
 		return nil, err
 	}
 	defer clear(p.Text)
-	ca, err := pki.Open(s.dir(), p.Text, pki.Options{Log: s.log, Dial: s.dial, Wait: s.wait})
+	ca, err := pki.Open(s.dir(), p.Text, pki.Options{Log: s.log, Wait: s.wait})
 	switch {
 	case errors.Is(err, pki.ErrLocked):
 		return nil, fmt.Errorf("%w: a gateway that starts or stops, or another command; try again when it is done", err)
