@@ -5,6 +5,7 @@ package pki
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 
 	"github.com/smallstep/nosql/database"
@@ -66,13 +67,20 @@ func (n nosql) List(bucket []byte) (list []*database.Entry, err error) {
 func (n nosql) CmpAndSwap(bucket, key, old, value []byte) (now []byte, swapped bool, err error) {
 	err = n.s.Change(func(t tx) error {
 		now, swapped, err = compareAndSwap(t, bucket, key, old, value)
+		if err == nil && !swapped {
+			return errUnchanged
+		}
 		return err
 	})
-	if err != nil {
+	if err != nil && err != errUnchanged {
 		return nil, false, err
 	}
 	return now, swapped, nil
 }
+
+// errUnchanged ends a change that came to nothing, so that replaying a nonce
+// costs no write to the disk.
+var errUnchanged = errors.New("unchanged")
 
 // Update runs all operations or none. A Get or a Cmp that does not find what
 // it wants ends it; a CmpAndSwap that does not swap only says so.

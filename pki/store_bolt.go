@@ -94,6 +94,9 @@ func (x boltTx) Put(bucket, key string, value []byte) error {
 	if err != nil {
 		return fmt.Errorf("bucket %s: %w", bucket, err)
 	}
+	if value == nil {
+		value = []byte{} // until the end of the transaction Get would return nil
+	}
 	return b.Put([]byte(key), value)
 }
 
