@@ -35,8 +35,14 @@ func (ca *CA) issueRequest(ctx context.Context, r Request) ([]*x509.Certificate,
 	if err := r.CSR.CheckSignature(); err != nil {
 		return nil, refuse("the signing request does not prove that somebody has its key: %w", err)
 	}
-	t, err := r.template(ca.Settings(), ca.now())
+	s := ca.state.Load()
+	t, err := r.template(s.settings, ca.now())
 	if err != nil {
+		return nil, err
+	}
+	// The gate says the same, but smallstep would see some of it before, in
+	// words of its own.
+	if err := s.issuer(r.Role).judge(s.settings, t, r.CSR.PublicKey); err != nil {
 		return nil, err
 	}
 	a, err := ca.authority(r.Role)
