@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"path/filepath"
 	"time"
 
 	bolt "go.etcd.io/bbolt"
@@ -29,7 +30,7 @@ func openBolt(root *os.Root, name string, create bool, wait time.Duration) (*bol
 	case !fi.Mode().IsRegular():
 		return nil, fmt.Errorf("it is a %v and not a regular file", fi.Mode().Type())
 	case loose(fi):
-		return nil, fmt.Errorf("%w: chmod 600 it", ErrLoose)
+		return nil, fmt.Errorf("%w: run chmod 600 %s", ErrLoose, filepath.Join(root.Name(), name))
 	}
 	db, err := bolt.Open(name, 0o600, &bolt.Options{
 		Timeout:      wait,
