@@ -53,13 +53,13 @@ func importable(r Role, chain []*x509.Certificate, key crypto.Signer, now time.T
 	if err := strong(key.Public()); err != nil {
 		return err
 	}
-	if len(issuer.SubjectKeyId) == 0 {
-		return refuse("%s has no subject key identifier, by which its CRL is found", issuer.Subject)
-	}
 	for n, c := range chain {
 		if err := link(c, chain[min(n+1, len(chain)-1)], n); err != nil {
 			return err
 		}
+	}
+	if len(issuer.SubjectKeyId) == 0 {
+		return refuse("%s has no subject key identifier, by which its CRL is found", issuer.Subject)
 	}
 	above := x509.NewCertPool()
 	for _, c := range chain[1 : len(chain)-1] {
@@ -89,7 +89,11 @@ func link(c, above *x509.Certificate, n int) error {
 	case len(c.UnhandledCriticalExtensions) > 0:
 		return refuse("%s has a critical extension that is not known here: %v", c.Subject, c.UnhandledCriticalExtensions[0])
 	}
-	if err := c.CheckSignatureFrom(above); err != nil {
+	err := c.CheckSignatureFrom(above)
+	if err != nil && c == above {
+		return refuse("%s is no root, with which the chain has to end: it is not signed by itself", c.Subject)
+	}
+	if err != nil {
 		return refuse("%s is not signed by %s, which has to come next: %w", c.Subject, above.Subject, err)
 	}
 	return nil

@@ -22,6 +22,9 @@ var secret = []byte("correct horse battery staple")
 
 func TestMain(m *testing.M) {
 	usualCost.N = 1 << 10
+	if what := os.Getenv(childVariable); what != "" {
+		child(what)
+	}
 	os.Exit(m.Run())
 }
 
