@@ -55,6 +55,7 @@ func validEmail(mail string) error {
 }
 
 func validIP(ip netip.Addr) error {
+	ip = ip.Unmap()
 	if !ip.IsValid() || ip.Zone() != "" || ip.IsUnspecified() || ip.IsMulticast() {
 		return fmt.Errorf("%v is no address of a server", ip)
 	}
