@@ -33,6 +33,10 @@ type Error struct {
 	Location string // of a redirect; "" none
 	NoReuse  bool   // the client's connection cannot carry another request
 
+	// Challenges are the values of Proxy-Authenticate, without which there is no
+	// status 407 (RFC 9110 §15.5.8).
+	Challenges []string
+
 	Limit      string        // which of the rule's limits was reached; "" none
 	RetryAfter time.Duration // when it may be let in; 0: nothing is said of that
 }
@@ -77,8 +81,6 @@ func denied(d policy.Decision, t target, method string) *Error {
 		e.Cause = "destination_ip_prohibited"
 	case policy.BadPath:
 		e.Status, e.Cause, e.Outcome = http.StatusBadRequest, "http_request_error", Invalid
-	case policy.NeedIdentity:
-		e.Status = http.StatusProxyAuthRequired
 	}
 	return e
 }

@@ -227,13 +227,13 @@ func TestHTTP2RapidReset(t *testing.T) {
 	var now, peak atomic.Int64
 	let := make(chan struct{})
 	r := newTLSRig(t, openAll, func(s *Server) {
-		s.Identify = func(q Request) (policy.Client, error) {
+		s.Identify = func(q Request) (Identity, error) {
 			n := now.Add(1)
 			defer now.Add(-1)
 			for p := peak.Load(); n > p && !peak.CompareAndSwap(p, n); p = peak.Load() {
 			}
 			<-let
-			return policy.Client{Addr: q.From.Addr()}, nil
+			return Identity{Client: policy.Client{Addr: q.From.Addr()}}, nil
 		}
 	})
 	h := r.http2()

@@ -27,6 +27,7 @@ type passage struct {
 	req       *h1.Request
 	method    string
 	target    target
+	identity  Identity
 	query     policy.Query
 	decision  policy.Decision
 	rec       *Record
@@ -166,7 +167,7 @@ func (p *passage) decide(fault *h1.Error) error {
 	if p.rec.Own {
 		return nil
 	}
-	if p.rec.Identity, err = p.identify(); err != nil {
+	if err = p.identify(); err != nil {
 		return err
 	}
 	p.query = policy.Query{
@@ -179,6 +180,7 @@ func (p *passage) decide(fault *h1.Error) error {
 		At:     p.rec.Time,
 
 		ClientTLS: p.rec.ClientTLS != nil,
+		MayAsk:    p.identity.MayAsk,
 	}
 	if p.method == http.MethodConnect {
 		p.query.Kind, p.query.Method = policy.Connect, ""
@@ -193,22 +195,14 @@ func (p *passage) decide(fault *h1.Error) error {
 		p.rec.URL = p.target.url(raw, true)
 	}
 	if p.decision.Mode == policy.Deny {
-		return denied(p.decision, p.target, p.method)
+		e := denied(p.decision, p.target, p.method)
+		if p.decision.Reason == policy.NeedIdentity {
+			p.identity.ask(e)
+		}
+		return e
 	}
 	p.rec.Mode = p.decision.Mode
 	return p.maxForwards()
-}
-
-func (p *passage) identify() (policy.Client, error) {
-	if p.s.Identify != nil {
-		return p.s.Identify(Request{From: p.rec.Client, TLS: p.rec.ClientTLS, Fields: p.req.Fields})
-	}
-	if !p.rec.Client.IsValid() {
-		return policy.Client{}, &Error{
-			Status: http.StatusForbidden, Cause: "http_request_denied", Outcome: Denied, Msg: "the client's address cannot be read",
-		}
-	}
-	return policy.Client{Addr: p.rec.Client.Addr()}, nil
 }
 
 // maxForwards refuses TRACE, which would show the client what the gateway adds

@@ -39,6 +39,9 @@ func (p *passage) refuse(err error) {
 	if e.Location != "" {
 		fields = append(fields, field("Location", e.Location))
 	}
+	for _, c := range e.Challenges {
+		fields = append(fields, field("Proxy-Authenticate", c))
+	}
 	if e.RetryAfter > 0 { // in whole seconds, and not too early
 		fields = append(fields, field("Retry-After", strconv.FormatInt(int64((e.RetryAfter+time.Second-1)/time.Second), 10)))
 	}

@@ -30,9 +30,10 @@ type Server struct {
 	// or a nil result, denies.
 	Generation func() *Generation
 
-	// Identify says who a request comes from; an error refuses it. nil proves
-	// the address of the connection and nothing else.
-	Identify func(Request) (policy.Client, error)
+	// Identify says who a request comes from; an error refuses it, an *Error as it
+	// says. It is called from many goroutines at once, and may take its time. nil
+	// proves the address of the connection and nothing else.
+	Identify func(Request) (Identity, error)
 
 	// Dialer connects to origins. Its Permit is replaced for each decision.
 	Dialer tunnel.Dialer
@@ -194,8 +195,8 @@ func (s *Server) Shutdown(ctx context.Context) error {
 	return err
 }
 
-// Recheck asks the present generation about every open tunnel and cuts those
-// it no longer allows (law 8).
+// Recheck asks who the clients of all open tunnels are by now, and the present
+// generation about them, and cuts those that it no longer allows (law 8).
 func (s *Server) Recheck() {
 	s.tunnels.recheck(s.generation().Policy)
 }

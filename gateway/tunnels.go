@@ -28,7 +28,8 @@ type liveTunnel struct {
 	rec     *Record
 	host    policy.Host
 	port    uint16
-	request *policy.Query // what changed protocols; nil: a CONNECT
+	request *policy.Query                 // what changed protocols; nil: a CONNECT
+	still   func() (policy.Client, error) // who opened it, now; nil: as then
 
 	running tunnel.Running // guarded by tunnels.mu; nil: not yet
 	cause   error          // what cuts it as soon as it runs
@@ -45,6 +46,13 @@ func (l *liveTunnel) query() policy.Query {
 // allowed reports whether pol would open the tunnel, as it is, now.
 func (l *liveTunnel) allowed(pol *policy.Policy) bool {
 	q := l.query()
+	if l.still != nil {
+		client, err := l.still()
+		if err != nil {
+			return false
+		}
+		q.Client = client
+	}
 	q.At = time.Now()
 	d := pol.Decide(q)
 	return d.Mode == l.rec.Decision.Mode && d.Permit(l.rec.Origin.Addr.Addr()) == nil
@@ -60,18 +68,18 @@ func (l *liveTunnel) cut(cause error) {
 	}
 }
 
-// enter makes the passage a live tunnel. The policy may have changed while the
-// origin was being connected to, and Recheck may be over: so the new one is
-// asked here.
+// enter makes the passage a live tunnel. The policy, and who the client is, may
+// have changed while the origin was being connected to, and Recheck may be over:
+// so they are asked here.
 func (p *passage) enter() (*liveTunnel, error) {
-	live := &liveTunnel{rec: p.rec, host: p.query.Host, port: p.query.Port}
+	live := &liveTunnel{rec: p.rec, host: p.query.Host, port: p.query.Port, still: p.identity.Still}
 	if p.query.Kind != policy.Connect {
 		live.request = &p.query
 	}
 	if !p.s.tunnels.open(live) {
 		return nil, errDrained
 	}
-	if pol := p.s.generation().Policy; pol != p.gen.Policy && !live.allowed(pol) {
+	if pol := p.s.generation().Policy; (pol != p.gen.Policy || live.still != nil) && !live.allowed(pol) {
 		p.s.tunnels.closed(live)
 		return nil, &Error{Status: http.StatusForbidden, Cause: "http_request_denied", Outcome: Closed, Msg: errRecheck.Error()}
 	}

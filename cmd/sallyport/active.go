@@ -23,9 +23,9 @@ type active struct {
 	path    string // as it was given; "" for the built-in policy
 	full    string // absolute
 	state   string
-	archive *archive               // nil: nothing is remembered
-	origins origins                // what their certificates refer to
-	finds   func(policy.Fact) bool // what can be found out about clients; nil: nothing but their addresses
+	archive *archive                 // nil: nothing is remembered
+	origins origins                  // what their certificates refer to
+	missing func(policy.Fact) string // what it takes to find something out about clients; "": nothing; nil: it cannot be
 	now     atomic.Pointer[loaded]
 }
 

@@ -34,7 +34,7 @@ func openActive(o runOptions, origins origins, logger *zerolog.Logger) (*active,
 	if o.boot != "last-good" && o.boot != "deny-all" {
 		return nil, &exitError{code: exitUsage, err: fmt.Errorf("--boot-policy %s: it is last-good or deny-all", o.boot)}
 	}
-	a := &active{path: o.policy, state: o.state, origins: origins}
+	a := &active{path: o.policy, state: o.state, origins: origins, missing: o.missing}
 	var err error
 	if a.path != "" {
 		if a.full, err = filepath.Abs(a.path); err != nil {
@@ -46,6 +46,9 @@ func openActive(o runOptions, origins origins, logger *zerolog.Logger) (*active,
 	}
 	a.expire(logger)
 	l, r, err := a.load(1)
+	if flags := (*unfindableError)(nil); errors.As(err, &flags) {
+		return nil, a.notStarted(err)
+	}
 	if err != nil {
 		l = a.lastGood(1, logger)
 		if l == nil && o.boot == "deny-all" {

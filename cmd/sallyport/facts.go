@@ -4,12 +4,17 @@
 package main
 
 import (
-	"errors"
 	"fmt"
 	"strings"
 
 	"sallyport/policy"
 )
+
+// An unfindableError says what a policy depends on that the gateway cannot find
+// out about its clients. Another policy would not help: the flags are wrong.
+type unfindableError struct{ text string }
+
+func (e *unfindableError) Error() string { return e.text }
 
 // findable refuses a policy that depends on what this gateway cannot find out
 // about its clients. Such rules would never match: those that allow would be
@@ -17,19 +22,22 @@ import (
 func (a *active) findable(p *policy.Policy) error {
 	var b strings.Builder
 	for _, n := range p.Needs() {
-		if a.finds != nil && a.finds(n.Fact) {
+		hint := "and nothing can find that out"
+		if a.missing != nil {
+			hint = a.missing(n.Fact)
+		}
+		if hint == "" {
 			continue
 		}
-		fmt.Fprintf(&b, "\n  %s:%d:%d: %s depends on %s", n.File, n.Line, n.Col, n.What, unknown[n.Fact])
+		fmt.Fprintf(&b, "\n  %s:%d:%d: %s depends on %s: %s", n.File, n.Line, n.Col, n.What, factNames[n.Fact], hint)
 	}
 	if b.Len() == 0 {
 		return nil
 	}
-	return errors.New(a.path + " depends on what this gateway cannot find out about its clients, so it is not started with it:" + b.String())
+	return &unfindableError{a.path + " depends on what this gateway has no way to find out about its clients, so it is not run:" + b.String()}
 }
 
-// unknown says what a fact is, and what it takes to find it out.
-var unknown = map[policy.Fact]string{
+var factNames = map[policy.Fact]string{
 	policy.FactUser:  "who the client is (user)",
 	policy.FactGroup: "the client's groups (group)",
 	policy.FactCert:  "the client's certificate (cert)",

@@ -65,7 +65,7 @@ func logRecord(logger *zerolog.Logger, r *gateway.Record) {
 	if a := r.Identity.Addr; a.IsValid() && a != r.Client.Addr() {
 		e.Str("ip", a.String())
 	}
-	identity(e, r.Identity)
+	proven(e, r.Identity)
 	e.Str("method", r.Method).Str("url", r.URL).Str("proto", r.Proto)
 	if d.Rule != nil {
 		e.Str("rule", d.Rule.Name)
@@ -119,10 +119,10 @@ func logRecord(logger *zerolog.Logger, r *gateway.Record) {
 // no two policies share by accident.
 const revisionDigits = 16
 
-// identity writes all that was proven to the policy, which may ask for any of
+// proven writes all that was proven to the policy, which may ask for any of
 // it when the request is decided again. No groups and groups that are not known
 // are two things to it.
-func identity(e *zerolog.Event, c policy.Client) {
+func proven(e *zerolog.Event, c policy.Client) {
 	if c.User != "" {
 		e.Str("user", c.User)
 	}

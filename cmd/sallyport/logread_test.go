@@ -233,7 +233,7 @@ func TestReplayOfWhatTheGatewayServed(t *testing.T) {
 		var who atomic.Pointer[policy.Client]
 		server := &gateway.Server{
 			Generation: func() *gateway.Generation { return &gen },
-			Identify:   func(gateway.Request) (policy.Client, error) { return *who.Load(), nil },
+			Identify:   func(gateway.Request) (gateway.Identity, error) { return gateway.Identity{Client: *who.Load()}, nil },
 			Dialer:     tunnel.Dialer{Names: &tunnel.Names{Resolver: nowhere}, Timeout: time.Second},
 			Observe:    func(r *gateway.Record) { records <- r },
 		}

@@ -29,6 +29,7 @@ var plan = []struct {
 	{"certs/inspect", []string{"sallyport/gateway", "sallyport/policy", "sallyport/tunnel", "sallyport/pki"}, "looking at certificates needs nothing but certificates"},
 	{"gateway/h1", []string{"sallyport/", "net"}, "the grammar looks at bytes only"},
 	{"gateway/wire", []string{"sallyport/", "net/http"}, "sockets know no HTTP, and nobody above them"},
+	{"gateway/identity", []string{"sallyport/gateway", "sallyport/tunnel", "sallyport/certs", "sallyport/pki", "sallyport/cmd", "net/http"}, "who a client is, is found out from fields and certificates, and told in the policy's words"},
 	{"gateway", []string{"sallyport/certs", "sallyport/pki", "sallyport/cmd"}, "arrows point downward only"},
 	{"gateway", []string{"github.com/rs/zerolog", "log/slog"}, "the data path hands over a record and logs nothing (law 6)"},
 	{"", []string{"github.com/smallstep", "go.step.sm"}, "only pki imports the CA library: several hundred packages stay behind one door"},

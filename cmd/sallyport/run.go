@@ -21,6 +21,7 @@ import (
 
 	"sallyport/certs"
 	"sallyport/gateway"
+	"sallyport/policy"
 	"sallyport/tunnel"
 )
 
@@ -33,6 +34,8 @@ type runOptions struct {
 	drain    time.Duration
 	resolver string
 	fastPath string
+	identity identityOptions
+	missing  func(policy.Fact) string // what it takes to find out something about clients
 }
 
 func runCommand() *cobra.Command {
@@ -62,6 +65,7 @@ SALLYPORT_POLICY. A changed policy file is loaded at once, and on SIGHUP.`,
 	f.StringVar(&o.log, "log", "", "json or console, on stderr (default: console on a terminal, else json)")
 	f.DurationVar(&o.drain, "drain", 30*time.Second, "how long requests and tunnels may go on after SIGTERM")
 	f.StringVar(&o.fastPath, "fast-path", "on", "off: serve HTTP/1.1 by Go's net/http instead of the gateway's own engine, to compare")
+	o.identity.flags(f)
 	f.StringVar(&o.resolver, "resolver", "", "DNS server to ask, as IP:PORT (default: the system's)")
 	return cmd
 }
@@ -83,6 +87,11 @@ func run(o runOptions) error {
 	names := &tunnel.Names{Resolver: resolver}
 	origins := openOrigins(o.state, names, &logger)
 	defer origins.sources.Close()
+	who, err := openIdentities(o, false, nil, &logger)
+	if err != nil {
+		return err
+	}
+	o.missing = who.missing
 	active, err := openActive(o, origins, &logger)
 	if err != nil {
 		return err
@@ -95,6 +104,9 @@ func run(o runOptions) error {
 		Standard:   o.fastPath == "off",
 		Observe:    func(r *gateway.Record) { logRecord(&logger, r); hits.Observe(r) },
 		ErrorLog:   log.New(warnings{&logger}, "", 0),
+	}
+	if who.any() {
+		server.Identify = who.Identify
 	}
 	// Signals are caught before anybody can know that we listen.
 	signals := make(chan os.Signal, 2)
@@ -110,6 +122,13 @@ func run(o runOptions) error {
 		return fmt.Errorf("watching the policy's files: %w", err)
 	}
 	defer watch.Close()
+	proofs, err := watchFiles(who.paths())
+	if err != nil {
+		closeAll(listeners)
+		return fmt.Errorf("watching the files of clients: %w", err)
+	}
+	defer proofs.Close()
+	who.reload("file change") // what was written before anybody watched
 	stopAdmin, err := serveAdmin(newAdmin(&caSlot{state: o.state}))
 	if err != nil {
 		logger.Error().Str("error", err.Error()).Msg("commands about the CA and certificates do not reach this gateway")
@@ -137,6 +156,9 @@ func run(o runOptions) error {
 				return stop(server, &logger, o.drain, signals)
 			}
 			reload.Ask("SIGHUP")
+			who.again(server, "SIGHUP")
+		case <-proofs.Changed:
+			who.again(server, "file change")
 		case <-watch.Changed:
 			reload.Ask("file change")
 		case err := <-failed:
