@@ -5,6 +5,7 @@ package gateway
 
 import (
 	"bufio"
+	"crypto/tls"
 	"errors"
 	"io"
 	"net"
@@ -48,6 +49,36 @@ type twin struct {
 	addr    string
 	records chan *Record
 	handed  chan struct{} // a token for each record
+	tls     *tls.Config   // by which its clients come; nil: in the clear
+}
+
+// A halfCloser is a connection that can say that no more comes.
+type halfCloser interface {
+	net.Conn
+	CloseWrite() error
+}
+
+// dial connects to the twin as its clients do.
+func (w *twin) dial() (halfCloser, error) {
+	if w.tls != nil {
+		c, err := tls.Dial("tcp", w.addr, w.tls)
+		return overTLS{c}, err
+	}
+	c, err := net.Dial("tcp", w.addr)
+	if err != nil {
+		return nil, err
+	}
+	return c.(*net.TCPConn), nil
+}
+
+// overTLS ends both TLS and TCP when no more comes, as most that half-close do.
+type overTLS struct{ *tls.Conn }
+
+func (c overTLS) CloseWrite() error {
+	if err := c.Conn.CloseWrite(); err != nil {
+		return err
+	}
+	return c.NetConn().(*net.TCPConn).CloseWrite()
 }
 
 func newTwins(t *testing.T) *twins {
@@ -101,7 +132,7 @@ type answered struct {
 // hold holds a dialogue through one of the twins, on connections of its own.
 func (w *twins) hold(d dialogue, by *twin) *seen {
 	w.origin.begin(d.answers)
-	c, err := net.Dial("tcp", by.addr)
+	c, err := by.dial()
 	if err != nil {
 		w.t.Fatal(err)
 	}
@@ -110,7 +141,7 @@ func (w *twins) hold(d dialogue, by *twin) *seen {
 	mute := false // the server hung up before all was said
 	go func() {
 		defer close(spoken)
-		mute = !w.speak(c.(*net.TCPConn), d, by, ended)
+		mute = !w.speak(c, d, by, ended)
 	}()
 	in, err := io.ReadAll(c)
 	if isTimeout(err) {
@@ -134,7 +165,7 @@ func (w *twins) hold(d dialogue, by *twin) *seen {
 }
 
 // speak reports whether it could say all.
-func (w *twins) speak(c *net.TCPConn, d dialogue, by *twin, ended <-chan struct{}) bool {
+func (w *twins) speak(c halfCloser, d dialogue, by *twin, ended <-chan struct{}) bool {
 	passages := 0
 	for _, p := range d.say {
 		for ; passages < p.after; passages++ {
