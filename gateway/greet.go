@@ -69,9 +69,9 @@ func (c *conn) shake() bool {
 	c.s.shakes.leave(place)
 	c.wire.BeforeWrite = c.allowWrite
 	if err != nil {
-		var told bool
-		if told, c.midway = c.unshaken(err); told {
-			c.s.failedShakes.tell(c.s.ErrorLog, fmt.Sprintf("TLS handshake with client %s: %s", c.from, shakeReason(err)))
+		var why string
+		if why, c.midway = c.unshaken(err); why != "" {
+			c.s.failedShakes.tell(c.s.ErrorLog, fmt.Sprintf("TLS handshake with client %s: %s", c.from, why))
 		}
 		return false
 	}

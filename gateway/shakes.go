@@ -12,28 +12,41 @@ import (
 	"net"
 	"strings"
 	"sync"
+	"time"
 )
 
-// maxShakes is how many handshakes with clients may be going on. Whoever fills
-// them up with connections that say half a ClientHello makes room for the next:
-// the one that has taken longest gives way, and an honest one takes milliseconds.
-const maxShakes = 4096
+// maxShakes is how many handshakes with clients may be going on before those that
+// take long give way. An honest one takes milliseconds, and when very many come at
+// once as long as the processor has work with the others: for that it has shakeGrace.
+const (
+	maxShakes  = 1024
+	shakeGrace = 2 * time.Second
+)
 
-// shakes are the handshakes with clients that are going on. The zero value is ready.
+// shakes are the handshakes with clients that are going on. Whoever fills them up
+// with connections that say half a ClientHello makes room for the next. The zero
+// value is ready.
 type shakes struct {
 	mu    sync.Mutex
-	going list.List // of *conn, the oldest first
+	going list.List // of shaking, the oldest first
+}
+
+type shaking struct {
+	c     *conn
+	since time.Time
 }
 
 // enter gives c a place, which leave gives back.
 func (s *shakes) enter(c *conn) *list.Element {
+	now := time.Now()
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.going.Len() >= maxShakes {
-		oldest := s.going.Remove(s.going.Front()).(*conn)
-		oldest.cut(errCrowded)
+		if oldest := s.going.Front(); now.Sub(oldest.Value.(shaking).since) >= shakeGrace {
+			s.going.Remove(oldest).(shaking).c.cut(errCrowded)
+		}
 	}
-	return s.going.PushBack(c)
+	return s.going.PushBack(shaking{c, now})
 }
 
 func (s *shakes) leave(place *list.Element) {
@@ -42,18 +55,22 @@ func (s *shakes) leave(place *list.Element) {
 	s.going.Remove(place) // does nothing to one that had to give way
 }
 
-var errCrowded = fmt.Errorf("%d other TLS handshakes are going on, and this one took longest", maxShakes)
+var errCrowded = fmt.Errorf("more than %d TLS handshakes are going on, and this one took longest", maxShakes)
 
-// unshaken says what a handshake's failure means: told is whether anybody should
-// hear of it, which is not so when we ended it, and spoke whether we told the
-// client why.
-func (c *conn) unshaken(err error) (told, spoke bool) {
+// unshaken says what a handshake's failure means: why is what should be told of
+// it, "" when we ended it by stopping, and spoke whether we told the client.
+func (c *conn) unshaken(err error) (why string, spoke bool) {
 	c.mu.Lock()
-	told = c.cause == nil || c.cause == errCrowded
-	told = told && !c.s.draining.Load()
+	cause := c.cause
 	c.mu.Unlock()
+	switch {
+	case cause == errCrowded:
+		return cause.Error(), false
+	case cause != nil, c.s.draining.Load():
+		return "", false
+	}
 	var op *net.OpError
-	return told, !errors.As(err, &op) && !isTimeout(err) && !errors.Is(err, io.EOF)
+	return shakeReason(err), !errors.As(err, &op) && !isTimeout(err) && !errors.Is(err, io.EOF)
 }
 
 // shakeReason explains a failed handshake to whoever reads the log.

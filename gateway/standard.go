@@ -7,6 +7,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"log"
 	"net"
 	"net/http"
 	"net/netip"
@@ -40,7 +41,7 @@ func (s *Server) standardServer(ctx context.Context) *http.Server {
 		// strictConn and readHTTP2 have the say, and say it with a record.
 		MaxHeaderBytes: s.Limits.head() + 1000*http2FieldCost,
 		ConnContext:    withConn,
-		ErrorLog:       s.ErrorLog,
+		ErrorLog:       log.New(faultLines{s}, "", 0),
 		// OPTIONS * and CONNECT are requests like any other here.
 		DisableGeneralOptionsHandler: true,
 	}

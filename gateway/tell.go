@@ -4,6 +4,7 @@
 package gateway
 
 import (
+	"bytes"
 	"log"
 	"sync"
 	"time"
@@ -16,6 +17,15 @@ type teller struct {
 	mu     sync.Mutex
 	pace   bucket
 	untold int
+}
+
+// faultLines are what net/http has to say, which clients can cause as often as
+// they like: a connection that was to be HTTP/2 and is not, above all.
+type faultLines struct{ s *Server }
+
+func (f faultLines) Write(line []byte) (int, error) {
+	f.s.faults.tell(f.s.ErrorLog, string(bytes.TrimSpace(line)))
+	return len(line), nil
 }
 
 const (

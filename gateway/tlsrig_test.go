@@ -65,11 +65,18 @@ func (r *tlsRig) client(protocols ...string) *tls.Config {
 // secure connects to the gateway by TLS.
 func (r *tlsRig) secure(protocols ...string) *tls.Conn {
 	r.tb.Helper()
+	c := r.unhurried(protocols...)
+	_ = c.SetDeadline(time.Now().Add(20 * time.Second))
+	return c
+}
+
+// unhurried is secure without an end.
+func (r *tlsRig) unhurried(protocols ...string) *tls.Conn {
+	r.tb.Helper()
 	c, err := tls.Dial("tcp", r.addr, r.client(protocols...))
 	if err != nil {
 		r.tb.Fatal(err)
 	}
-	_ = c.SetDeadline(time.Now().Add(20 * time.Second))
 	r.tb.Cleanup(func() { c.Close() })
 	return c
 }
