@@ -8,9 +8,11 @@
 // The way of a request, file by file:
 //
 //	server.go    the server: listeners, generations, the end
+//	greet.go     a client begins: in the clear, or by a TLS handshake (shakes.go)
 //	conn.go      a client's connection as the engine serves it
 //	passage.go   one passage per request: decided here, one record each
 //	target.go    which origin is asked for
+//	own.go       requests for the gateway itself
 //	admit.go     what the limits of its rule make of a request
 //	meter.go     what limits count, for whom
 //	bucket.go    rates
@@ -24,6 +26,7 @@
 //	errors.go    what went wrong becomes a status and a cause
 //	refuse.go    which becomes an answer
 //	record.go    what is told about a passage
+//	tell.go      what is told where there is none
 //
 // All of that is the same whoever speaks HTTP on either side. The engine does
 // for HTTP/1.1 (h1 is its grammar, wire its sockets):
@@ -39,6 +42,9 @@
 //
 // And net/http does for HTTP/2, and for all when the engine is switched off:
 //
+//	given.go     connections that the engine gives it
+//	http2.go     a request by HTTP/2, read as HTTP/1.1
+//	stream.go    a CONNECT by HTTP/2 as a connection
 //	strict.go    only unambiguous HTTP/1.1 reaches it
 //	handover.go  how a connection is given up or given on
 //	standard.go  a request that came by its server
