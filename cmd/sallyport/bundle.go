@@ -11,6 +11,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"time"
 )
 
 // A bundle is files that are written together or not at all. None is seen
@@ -27,11 +28,25 @@ type bundled struct{ temp, name string }
 // expect fails when one of the files cannot be published, before any work.
 func (b *bundle) expect(names ...string) {
 	for _, name := range names {
-		if b.err != nil || b.force {
+		if b.err != nil {
 			return
+		}
+		sweepOld(name)
+		if b.force {
+			continue
 		}
 		if _, err := os.Lstat(name); err == nil {
 			b.err = fmt.Errorf("%s is there already; --force replaces it", name)
+		}
+	}
+}
+
+// sweepOld removes what a process that was killed has left of a file that it
+// was to publish; one that is at it is quicker than that.
+func sweepOld(name string) {
+	for _, temp := range beside(name, tempPrefix(name)) {
+		if info, err := os.Lstat(temp); err == nil && time.Since(info.ModTime()) > time.Minute {
+			_ = os.Remove(temp)
 		}
 	}
 }
