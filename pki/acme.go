@@ -30,10 +30,10 @@ const acmeBytes = 64 << 10 // of a request; an order of 100 names has 8 KiB
 // ACMEOptions say whom the ACME server serves. The zero value serves the gateway
 // itself by [ACME.Transport], for no name.
 type ACMEOptions struct {
-	// Names are the gateway's own host names, without port. They may be ordered
-	// by whoever answers for them, and requests from the network have to be for
-	// one of them: links in answers are made from it. None: nobody is served
-	// over the network.
+	// Names are the gateway's own host names, without port. The gateway itself may
+	// order them, by [ACME.Transport], and nobody else. Requests from the network
+	// have to be for one of them: links in answers are made from it. None: nobody
+	// is served over the network.
 	Names []string
 
 	// Serve opens the server to others than the gateway itself.
@@ -137,9 +137,10 @@ func (s *ACME) Directory() string {
 
 // ask is what is known of a request besides what smallstep's handlers know.
 type ask struct {
-	own  bool   // the gateway's own, by Transport
-	host string // of all links
-	eab  string // the external account key that it was verified with
+	own    bool   // the gateway's own, by Transport
+	host   string // of all links
+	eab    string // the external account key that it was verified with
+	authzs int    // that it has made
 }
 
 // The provisioners, which keep accounts of the network and the gateway's own
@@ -209,7 +210,7 @@ func (s *ACME) serve(w http.ResponseWriter, r *http.Request, a *ask) {
 		return
 	}
 	ctx := context.WithValue(r.Context(), askKey{}, a)
-	done, err := s.wait(ctx, r)
+	done, err := s.wait(ctx, r, a.own)
 	if err != nil {
 		writeProblem(w, http.StatusServiceUnavailable, "serverInternal", "the server is busy with other challenges; try again")
 		return
@@ -236,14 +237,14 @@ func (s *ACME) serve(w http.ResponseWriter, r *http.Request, a *ask) {
 
 // wait makes requests that end something wait for each other: two that finalize
 // one order at once would have two certificates. It also bounds how many
-// challenges are looked at. The caller calls done.
-func (s *ACME) wait(ctx context.Context, r *http.Request) (done func(), err error) {
+// challenges of others are looked at. The caller calls done.
+func (s *ACME) wait(ctx context.Context, r *http.Request, own bool) (done func(), err error) {
 	validates := strings.HasPrefix(r.URL.Path, "/acme/challenge/")
 	if r.Method != http.MethodPost || !validates && !strings.HasSuffix(r.URL.Path, "/finalize") {
 		return func() {}, nil
 	}
 	leave, err := s.turns.enter(ctx, r.URL.Path)
-	if err != nil || !validates {
+	if err != nil || !validates || own {
 		return leave, err
 	}
 	select {

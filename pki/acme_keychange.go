@@ -5,6 +5,7 @@ package pki
 
 import (
 	"context"
+	"crypto/rsa"
 	"encoding/json"
 	"io"
 	"net/http"
@@ -96,6 +97,9 @@ func readNewKey(inner []byte, url, account string, from *jose.JSONWebKey) (*jose
 	to := head.JSONWebKey
 	if head.ExtraHeaders["url"] != url || to == nil || !to.Valid() || !to.IsPublic() || head.Nonce != "" {
 		return nil, malformed("the inner signature needs the url of the outer one and a jwk, and no nonce")
+	}
+	if k, ok := to.Key.(*rsa.PublicKey); ok && k.Size() < 256 {
+		return nil, problem(acme.ErrorBadPublicKeyType, http.StatusBadRequest, "RSA keys have 2048 bits at least")
 	}
 	payload, err := jws.Verify(to)
 	if err != nil {

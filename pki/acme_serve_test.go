@@ -7,6 +7,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"log"
 	"math/big"
@@ -151,6 +152,7 @@ func TestACMERejectsIdentifiers(t *testing.T) {
 		{dns("*.corp.test")},
 		{dns("WWW.corp.test")},
 		{dns("www.corp.test.")},
+		{dns("gw.test")}, // the gateway's
 		{dns("127.0.0.1")},
 		{dns("169.254.169.254")},
 		{ip("127.0.0.1")},
@@ -167,6 +169,13 @@ func TestACMERejectsIdentifiers(t *testing.T) {
 	}
 	if w.dials.Load() != 0 {
 		t.Error("somebody was asked")
+	}
+	var many []acme.AuthzID
+	for i := range acmeIdentifiers + 1 {
+		many = append(many, dns(fmt.Sprintf("h%d.corp.test", i)))
+	}
+	if e := w.rejects(ctx, c, many...); e.Detail != "the order has more than 100 identifiers" {
+		t.Errorf("too many: %v", e)
 	}
 	// An address in an open network is issued for.
 	o, err := c.AuthorizeOrder(ctx, acme.IPIDs("10.9.8.7"))
@@ -625,6 +634,9 @@ func TestACMETransport(t *testing.T) {
 	if err := verifyAt(w.ca, chain, 1, "gw.test"); err != nil {
 		t.Error(err)
 	}
+	if e := w.rejects(ctx, c, acme.AuthzID{Type: "dns", Value: "www.corp.test"}); e.StatusCode != 403 {
+		t.Errorf("a name that is not the gateway's: %v", e)
+	}
 	if _, err := (&http.Client{Transport: w.acme.Transport()}).Get("http://gw.test/acme/directory"); err == nil || !strings.Contains(err.Error(), "its URLs begin with https") {
 		t.Errorf("plain: %v", err)
 	}
@@ -681,9 +693,9 @@ func TestACMERateLimits(t *testing.T) {
 	w := openWorld(t, nil)
 	now := time.Now()
 	w.acme.db.now = func() time.Time { return now }
-	for range acmeAccounts + 1 {
-		if err := w.acme.db.newAccount(ctx); err != nil {
-			t.Fatal(err)
+	for range acmeAccounts {
+		if !w.acme.db.accounts.take(now, acmeAccounts, acmeAccountEvery) {
+			t.Fatal("too early")
 		}
 	}
 	_, err := impatient(w.client()).Register(ctx, &acme.Account{}, acme.AcceptTOS)
@@ -759,4 +771,27 @@ func (l *lockedBuilder) String() string {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.b.String()
+}
+
+func TestPace(t *testing.T) {
+	var p pace
+	now := time.Now()
+	for i := range 10 {
+		if !p.take(now, 10, time.Second) {
+			t.Fatalf("%d of 10 at once", i)
+		}
+	}
+	if p.take(now, 10, time.Second) {
+		t.Error("an eleventh at once")
+	}
+	now = now.Add(time.Second)
+	if !p.take(now, 10, time.Second) || p.take(now, 10, time.Second) {
+		t.Error("a second later it is not one more")
+	}
+	now = now.Add(time.Hour)
+	for i := range 10 {
+		if !p.take(now, 10, time.Second) {
+			t.Fatalf("%d of 10 after an hour", i)
+		}
+	}
 }

@@ -32,12 +32,17 @@ const (
 	acmeOrderLife   = time.Hour // of an order and its authorizations; challenges are answered by machines
 	acmeOrders      = 300       // of one account within acmeOrderLife
 	acmeIdentifiers = 100       // of one order
-	acmeAccounts    = 200       // new ones at once, and then one each acmeAccountEvery
-	acmeContacts    = 10
+	acmeContacts    = 10        // of one account
 
+	// What the network may write: so much at once, and one more every so often. A
+	// row is half a kilobyte.
+	acmeAccounts     = 200
 	acmeAccountEvery = 5 * time.Second
-	acmeUnused       = 24 * time.Hour       // an account that never ordered is forgotten after
-	acmeIdle         = 400 * 24 * time.Hour // and one that has not ordered since
+	acmeAuthzs       = 1000
+	acmeAuthzEvery   = time.Second / 2
+
+	acmeUnused = 24 * time.Hour       // an account that never ordered is forgotten after
+	acmeIdle   = 400 * 24 * time.Hour // and one that has not ordered since
 )
 
 // acmeDB is smallstep's acme.DB on a store. Theirs has faults that their
@@ -54,8 +59,28 @@ type acmeDB struct {
 	targets targets
 	now     func() time.Time
 
-	mu       sync.Mutex
-	accounts time.Time // when as many new accounts as may be have been made
+	accounts, authzs pace
+}
+
+// A pace is how much the network has made of something lately (GCRA).
+type pace struct {
+	mu   sync.Mutex
+	used time.Time // when none of it will count any more
+}
+
+// take reports whether one more may be made: burst at once, and one every so
+// often.
+func (p *pace) take(now time.Time, burst int, every time.Duration) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.used.Before(now) {
+		p.used = now
+	}
+	if p.used.Sub(now) > time.Duration(burst-1)*every {
+		return false
+	}
+	p.used = p.used.Add(every)
+	return true
 }
 
 var _ acme.DB = (*acmeDB)(nil)
@@ -65,6 +90,10 @@ func problem(kind acme.ProblemType, status int, format string, a ...any) error {
 	e := acme.NewError(kind, format, a...)
 	e.Status, e.Detail = status, fmt.Sprintf(format, a...)
 	return e
+}
+
+func busy(format string, a ...any) error {
+	return problem(acme.ErrorRateLimitedType, http.StatusTooManyRequests, format, a...)
 }
 
 func notFound(what, id string) error {
@@ -147,8 +176,9 @@ func (d *acmeDB) CreateAccount(ctx context.Context, acc *acme.Account) error {
 	if err != nil {
 		return err
 	}
-	if err := d.newAccount(ctx); err != nil {
-		return err
+	// It takes nothing but a key to have an account, and each is a row.
+	if !asked(ctx).own && !d.accounts.take(d.now(), acmeAccounts, acmeAccountEvery) {
+		return busy("too many new accounts; try again in a minute")
 	}
 	acc.ID = newID()
 	row := accountRow{
@@ -175,25 +205,6 @@ func (d *acmeDB) CreateAccount(ctx context.Context, acc *acme.Account) error {
 		err = d.secrets.Delete(ctx, eabSecret(row.EAB)) // it has done what it was for
 	}
 	return err
-}
-
-// newAccount holds up whoever makes account after account: it takes nothing but a
-// key to have one, and each is a row.
-func (d *acmeDB) newAccount(ctx context.Context) error {
-	if asked(ctx).own {
-		return nil
-	}
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	now := d.now()
-	if d.accounts.Before(now) {
-		d.accounts = now
-	}
-	if d.accounts.Sub(now) > acmeAccounts*acmeAccountEvery {
-		return problem(acme.ErrorRateLimitedType, http.StatusTooManyRequests, "too many new accounts; try again in a minute")
-	}
-	d.accounts = d.accounts.Add(acmeAccountEvery)
-	return nil
 }
 
 func checkContacts(contacts []string) error {

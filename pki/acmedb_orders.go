@@ -61,9 +61,12 @@ func (a *authzRow) challenge(id string) *challengeRow {
 // CreateChallenge names the challenge; CreateAuthorization writes it. It is the
 // first that is asked about an identifier, and refuses those that nobody here
 // would validate.
-func (d *acmeDB) CreateChallenge(_ context.Context, ch *acme.Challenge) error {
+func (d *acmeDB) CreateChallenge(ctx context.Context, ch *acme.Challenge) error {
 	if err := d.targets.refuses(ch.Value); err != nil {
 		return rejected(err)
+	}
+	if a := asked(ctx); a.own != d.targets.isOwn(ch.Value) {
+		return rejected(&told{text: ch.Value + ": the gateway's own names are for itself, and it is for no others"})
 	}
 	ch.ID = newID()
 	return nil
@@ -77,12 +80,19 @@ func rejected(err error) error {
 	return problem(acme.ErrorRejectedIdentifierType, http.StatusForbidden, "%s", text)
 }
 
-func (d *acmeDB) CreateAuthorization(_ context.Context, az *acme.Authorization) error {
+func (d *acmeDB) CreateAuthorization(ctx context.Context, az *acme.Authorization) error {
+	a := asked(ctx)
+	if a.authzs++; a.authzs > acmeIdentifiers {
+		return malformed("the order has more than %d identifiers", acmeIdentifiers)
+	}
 	if az.Identifier.Type != acme.DNS && az.Identifier.Type != acme.IP {
 		return problem(acme.ErrorUnsupportedIdentifierType, http.StatusBadRequest, "an identifier is a dns name or an ip address")
 	}
 	if len(az.Challenges) == 0 { // a wildcard
 		return problem(acme.ErrorRejectedIdentifierType, http.StatusForbidden, "*.%s: wildcards are proved by dns-01, which this server does not offer", az.Identifier.Value)
+	}
+	if !a.own && !d.authzs.take(d.now(), acmeAuthzs, acmeAuthzEvery) {
+		return busy("too many new orders; try again in a minute")
 	}
 	az.ID = newID()
 	az.ExpiresAt = d.now().Add(acmeOrderLife).UTC().Truncate(time.Second)
@@ -233,9 +243,6 @@ func (o *orderRow) final() bool {
 // CreateOrder names an order for its account, so that those of one account lie
 // side by side and are counted quickly.
 func (d *acmeDB) CreateOrder(_ context.Context, o *acme.Order) error {
-	if len(o.Identifiers) > acmeIdentifiers {
-		return problem(acme.ErrorMalformedType, http.StatusBadRequest, "the order has more than %d identifiers", acmeIdentifiers)
-	}
 	now := d.now()
 	o.ID = o.AccountID + "-" + newID()
 	o.ExpiresAt = now.Add(acmeOrderLife).UTC().Truncate(time.Second)
@@ -259,7 +266,7 @@ func (d *acmeDB) CreateOrder(_ context.Context, o *acme.Order) error {
 			return err
 		}
 		if n >= acmeOrders {
-			return problem(acme.ErrorRateLimitedType, http.StatusTooManyRequests, "the account has made %d orders within %v; try again later", n, acmeOrderLife)
+			return busy("the account has made %d orders within %v; try again later", n, acmeOrderLife)
 		}
 		acc.Used = now
 		return errors.Join(

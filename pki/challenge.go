@@ -22,7 +22,7 @@ import (
 const (
 	validationTime  = 10 * time.Second // one challenge, from the lookup to the last byte
 	validationBytes = 4 << 10          // of a body; a key authorization has less than 100
-	validationsBusy = 32               // challenges looked at at the same time
+	validationsBusy = 128              // challenges looked at at the same time
 )
 
 // A told error is one whose text may be told to whoever asked: it has nothing
