@@ -47,6 +47,7 @@ something expires sooner than --within.`,
 		caEABCommand(),
 		caImportCommand(),
 		caInitCommand(),
+		caInstallCommand(),
 		caIssueCommand(),
 		caRestoreCommand(),
 		caRevokeCommand(),
@@ -55,6 +56,7 @@ something expires sooner than --within.`,
 		caRotateRootCommand(),
 		caSignCommand(),
 		caStatusCommand(),
+		caUninstallCommand(),
 	)
 	return cmd
 }

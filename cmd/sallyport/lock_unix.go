@@ -31,3 +31,6 @@ func owner(info fs.FileInfo) (uid, gid int) {
 	}
 	return -1, -1
 }
+
+// writable reports whether this process may write to a file or directory.
+func writable(path string) bool { return unix.Access(path, unix.W_OK) == nil }
