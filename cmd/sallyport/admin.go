@@ -13,6 +13,8 @@ import (
 	"net/http"
 	"os"
 	"time"
+
+	"sallyport/certs"
 )
 
 // An admin answers what commands ask about a state directory: in the gateway
@@ -23,6 +25,10 @@ type admin struct {
 	state string
 	ca    *caSlot
 	mux   *http.ServeMux
+
+	keeper    *certs.Keeper // of the listener's certificates; nil: it has none, or no gateway is here
+	clientCAs []string      // files with the CAs of clients
+	serving   bool          // a gateway is here
 }
 
 // Bounds of a conversation with an admin.
@@ -42,6 +48,7 @@ type gatewayInfo struct {
 func newAdmin(s *caSlot) *admin {
 	a := &admin{state: s.state, ca: s, mux: http.NewServeMux()}
 	a.caRoutes()
+	a.certRoutes()
 	a.handle("GET /v1/gateway", func(*adminCall) (any, error) { return gatewayInfo{os.Getpid(), version(), a.state}, nil })
 	return a
 }

@@ -32,8 +32,12 @@ func certCommand() *cobra.Command {
 		},
 	}
 	cmd.AddCommand(
+		certImportCommand(),
 		certInspectCommand(),
+		certListCommand(),
+		certRenewCommand(),
 		certVerifyCommand(),
+		certWatchCommand(),
 	)
 	return cmd
 }
@@ -50,8 +54,13 @@ func printSafeJSON(w io.Writer, v any) error {
 	if err := printJSON(&b, v); err != nil {
 		return err
 	}
+	_, err := io.WriteString(w, escapeJSON(b.String()))
+	return err
+}
+
+func escapeJSON(text string) string {
 	var safe strings.Builder
-	for _, r := range b.String() {
+	for _, r := range text {
 		switch {
 		case r < 0x7f || unicode.IsPrint(r):
 			safe.WriteRune(r)
@@ -62,8 +71,7 @@ func printSafeJSON(w io.Writer, v any) error {
 			fmt.Fprintf(&safe, `\u%04x`, r)
 		}
 	}
-	_, err := io.WriteString(w, safe.String())
-	return err
+	return safe.String()
 }
 
 // timeLeft is how long a certificate is still good for, in words.

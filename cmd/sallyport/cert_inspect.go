@@ -21,14 +21,19 @@ func certInspectCommand() *cobra.Command {
 		asJSON, asPEM, all bool
 	)
 	cmd := &cobra.Command{
-		Use:   "inspect FILE | HOST:PORT",
+		Use:   "inspect FILE | HOST:PORT | listener | store:WHAT",
 		Short: "Show certificates for people",
 		Long: `Show the certificates of a file or of a host: whose they are, for what, until
 when, and how they hang together. A file can be PEM, DER, PKCS #12, a certificate
 request or a CRL, and what a private key in it belongs to is told; the key is not.
 A host is asked by TLS, directly or through a gateway; nothing is sent to it, and
 nothing is trusted of what it shows: cert verify judges. The pin is as the policy
-file has it under pins.`,
+file has it under pins.
+
+listener is what the gateway that runs on the state directory shows its clients,
+listener:NAME one of its certificates; store:SERIAL is a certificate that its CA
+has issued, store:edge and store:identity are the roots, and store:server,
+store:intercept, store:client and store:delegated the issuers.`,
 		Example: `  sallyport cert inspect server.pem
   sallyport cert inspect bundle.p12 --password-file secret
   sallyport cert inspect www.example.com:443
@@ -37,7 +42,7 @@ file has it under pins.`,
 		Args:              cobra.ExactArgs(1),
 		ValidArgsFunction: targetNames,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			t, err := l.look(cmd.Context(), args[0])
+			t, err := l.look(commandContext(cmd), args[0])
 			if err != nil {
 				return err
 			}
@@ -57,7 +62,7 @@ file has it under pins.`,
 			return err
 		},
 	}
-	l.flags(cmd.Flags())
+	l.flags(cmd)
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print it as JSON")
 	cmd.Flags().BoolVar(&asPEM, "pem", false, "print the certificates themselves")
 	cmd.Flags().BoolVar(&all, "all", false, "show everything of a file with many certificates, too")

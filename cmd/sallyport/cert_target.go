@@ -18,7 +18,6 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
-	"github.com/spf13/pflag"
 
 	"sallyport/certs/inspect"
 )
@@ -40,6 +39,8 @@ func (t *certTarget) chain() []*x509.Certificate {
 
 // certLook is how to look at a target.
 type certLook struct {
+	store      caFlags // where what is no file and no host is
+	cmd        *cobra.Command
 	password   string // file
 	serverName string
 	alpn       []string
@@ -48,7 +49,11 @@ type certLook struct {
 	timeout    time.Duration
 }
 
-func (l *certLook) flags(f *pflag.FlagSet) {
+func (l *certLook) flags(cmd *cobra.Command) {
+	l.cmd = cmd
+	f := cmd.Flags()
+	stateFlag(cmd, &l.store.state)
+	f.StringVar(&l.store.passphraseFile, "passphrase-file", os.Getenv(envName("passphrase-file")), "`file` with the CA's passphrase, for store:... when no gateway runs")
 	f.StringVar(&l.password, "password-file", "", "file with the password of a PKCS #12 file")
 	f.StringVar(&l.serverName, "servername", "", "name to ask a host for (SNI), instead of its own")
 	f.StringSliceVar(&l.alpn, "alpn", []string{"h2", "http/1.1"}, "protocols to offer a host")
@@ -67,6 +72,13 @@ func (l *certLook) look(ctx context.Context, arg string) (*certTarget, error) {
 	case err == nil:
 		t.File, err = l.read(ctx, arg, data)
 		return t, err
+	case errors.Is(err, fs.ErrNotExist) && isStored(arg):
+		text, err := l.stored(arg)
+		if err != nil {
+			return nil, err
+		}
+		t.File, err = l.read(ctx, arg, text)
+		return t, err
 	case !errors.Is(err, fs.ErrNotExist) || !inspect.HostPort(arg):
 		if errors.Is(err, fs.ErrNotExist) {
 			err = fmt.Errorf("there is no file %s, and it is not host:port either", line(arg))
@@ -83,6 +95,21 @@ func (l *certLook) look(ctx context.Context, arg string) (*certTarget, error) {
 		return nil, &exitError{exitFailed, fmt.Errorf("%s: %s", line(arg), line(err.Error()))}
 	}
 	return t, nil
+}
+
+// isStored: listener, listener:NAME and store:WHAT are looked up where a gateway
+// keeps its certificates.
+func isStored(arg string) bool {
+	return arg == "listener" || strings.HasPrefix(arg, "store:") || strings.HasPrefix(arg, "listener:") && !inspect.HostPort(arg)
+}
+
+// stored asks the gateway, or the state directory, for what arg names.
+func (l *certLook) stored(arg string) ([]byte, error) {
+	var t certText
+	if err := l.store.ask(l.cmd, "GET", "/v1/certs/pem?"+url.Values{"what": {arg}}.Encode(), nil, &t); err != nil {
+		return nil, err
+	}
+	return []byte(t.PEM), nil
 }
 
 func (l *certLook) read(ctx context.Context, name string, data []byte) (*inspect.Contents, error) {
@@ -196,5 +223,9 @@ func readAnyFile(name string) ([]byte, error) {
 
 // targetNames completes what can be looked at: files, and what a gateway has.
 func targetNames(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
-	return nil, cobra.ShellCompDirectiveDefault
+	names := []string{"listener\tthe certificate of the gateway's listener"}
+	for _, s := range []string{"edge", "identity", "server", "intercept", "client", "delegated"} {
+		names = append(names, "store:"+s+"\tof the gateway's own CA")
+	}
+	return names, cobra.ShellCompDirectiveDefault
 }

@@ -39,9 +39,10 @@ func certVerifyCommand() *cobra.Command {
 		asJSON bool
 	)
 	cmd := &cobra.Command{
-		Use:   "verify FILE | HOST:PORT",
+		Use:   "verify FILE | HOST:PORT | listener | store:WHAT",
 		Short: "Tell whether a chain holds, and if not, which link and why",
-		Long: `Verify the chain of a file, whose first certificate is the leaf, or of a host.
+		Long: `Verify the chain of a file, whose first certificate is the leaf, of a host, or of
+what the gateway keeps (listener, store:SERIAL, as for cert inspect).
 Everything that is wrong is told, with the certificate it is about and what to do.
 A host is verified for its name; a private key in the file has to be the leaf's.
 
@@ -54,7 +55,7 @@ within --within, 1 the file or the host cannot be looked at.`,
 		Args:              cobra.ExactArgs(1),
 		ValidArgsFunction: targetNames,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			v, err := j.judge(cmd.Context(), args[0])
+			v, err := j.judge(commandContext(cmd), args[0])
 			if err != nil {
 				return err
 			}
@@ -72,8 +73,8 @@ within --within, 1 the file or the host cannot be looked at.`,
 		},
 	}
 	f := cmd.Flags()
-	j.look.flags(f)
-	f.StringSliceVar(&j.roots, "roots", nil, "what to trust, instead of the system's roots: a PEM `FILE`; repeat for several")
+	j.look.flags(cmd)
+	f.StringSliceVar(&j.roots, "roots", nil, "what to trust: a PEM `FILE`, edge or identity (the CA's roots), or system, which is the default; repeat for several")
 	f.StringSliceVar(&j.chain, "chain", nil, "`FILE` with certificates that lie between; repeat for several")
 	f.StringSliceVar(&j.crls, "crl", nil, "`FILE` with a CRL to look into; repeat for several")
 	f.StringVar(&j.usage, "for", "server", "what it is to be good for: server or client")
@@ -174,15 +175,8 @@ func (j *certJudge) question() (*certs.Question, time.Duration, error) {
 			return nil, 0, &exitError{exitUsage, fmt.Errorf("--within %s: write it as 30d or 36h", line(j.within))}
 		}
 	}
-	if len(j.roots) > 0 {
-		q.Roots = []*x509.Certificate{}
-	}
-	for _, f := range j.roots {
-		cs, err := j.look.certificates(f)
-		if err != nil {
-			return nil, 0, err
-		}
-		q.Roots = append(q.Roots, cs...)
+	if err := j.trust(q); err != nil {
+		return nil, 0, err
 	}
 	for _, f := range j.crls {
 		c, err := j.look.fileOf(f)
@@ -199,6 +193,35 @@ func (j *certJudge) question() (*certs.Question, time.Duration, error) {
 		q.Key, err = j.keyOf()
 	}
 	return q, within, err
+}
+
+// trust puts the roots that are to be trusted into q.
+func (j *certJudge) trust(q *certs.Question) error {
+	for _, f := range j.roots {
+		switch f {
+		case "system":
+			if len(j.roots) > 1 {
+				return &exitError{exitUsage, errors.New("--roots system: it goes with no others")}
+			}
+			return nil
+		case "edge", "identity":
+			text, err := j.look.stored("store:" + f)
+			if err != nil {
+				return err
+			}
+			q.Roots = append(q.Roots, parsePEM(string(text))...)
+		default:
+			cs, err := j.look.certificates(f)
+			if err != nil {
+				return err
+			}
+			q.Roots = append(q.Roots, cs...)
+		}
+	}
+	if len(j.roots) > 0 && q.Roots == nil {
+		q.Roots = []*x509.Certificate{}
+	}
+	return nil
 }
 
 // parseWhen reads a day, which begins at midnight UTC, or a time.

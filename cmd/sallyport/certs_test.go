@@ -42,6 +42,7 @@ func cmdCertificates(ts *testscript.TestScript, neg bool, args []string) {
 		ts.Fatalf("usage: certificates")
 	}
 	m := &maker{ts: ts, dir: ts.MkAbs(".")}
+	ts.Setenv("capin", pin(worldOf(ts).ca.cert))
 	ca := func(c *x509.Certificate) { c.IsCA, c.KeyUsage = true, x509.KeyUsageCertSign|x509.KeyUsageCRLSign }
 	m.root = m.issue(nil, "Root", ca)
 	m.sub = m.issue(m.root, "Sub", func(c *x509.Certificate) { ca(c); c.MaxPathLenZero = true })
@@ -155,4 +156,12 @@ func (m *maker) keyBlock(d *made) *pem.Block {
 	der, err := x509.MarshalPKCS8PrivateKey(d.key)
 	m.ts.Check(err)
 	return &pem.Block{Type: "PRIVATE KEY", Bytes: der}
+}
+
+// cmdWatching starts cert watch, and waits until it does: watching NAME [FLAG...].
+func cmdWatching(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) == 0 {
+		ts.Fatalf("usage: watching name [flag...]")
+	}
+	cmdDaemon(ts, false, append([]string{args[0], "^sallyport: watching ", "sallyport", "cert", "watch", "--state", ts.MkAbs("state")}, args[1:]...))
 }

@@ -83,6 +83,7 @@ func runScripts(t *testing.T, params testscript.Params, vars ...string) {
 			"refused":      cmdRefused,
 			"cert":         cmdCert,
 			"certificates": cmdCertificates,
+			"watching":     cmdWatching,
 			"many":         cmdMany,
 
 			"freeport":   cmdFreePort,
