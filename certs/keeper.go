@@ -75,9 +75,11 @@ func (k *Keeper) Load(ctx context.Context) error {
 		c := k.newKept(p.Cert, sourceFile, make(chan struct{}, 1))
 		c.renew = func(context.Context) (*tls.Certificate, error) { return p.load() }
 		k.files = append(k.files, c)
-		if err := c.attempt(ctx); err != nil {
-			errs = append(errs, fmt.Errorf("certs: %w", err))
+		if _, err := p.load(); err != nil {
+			errs = append(errs, fmt.Errorf("certs: %w", err)) // and not reported as well
+			continue
 		}
+		_ = c.attempt(ctx)
 	}
 	if err := errors.Join(errs...); err != nil {
 		return err

@@ -646,7 +646,7 @@ func TestJitter(t *testing.T) {
 	leaf := &x509.Certificate{NotBefore: time.Now(), NotAfter: time.Now().Add(90 * time.Second)}
 	seen := make(map[time.Time]bool)
 	for range 100 {
-		at := renewAt(leaf)
+		at := renewAt(leaf, true)
 		if left := leaf.NotAfter.Sub(at); left < 30*time.Second || left > 33*time.Second {
 			t.Fatalf("renewed %v before the end", left)
 		}
@@ -656,11 +656,18 @@ func TestJitter(t *testing.T) {
 		t.Errorf("%d different times of 100", len(seen))
 	}
 	year := &x509.Certificate{NotBefore: time.Now(), NotAfter: time.Now().Add(365 * 24 * time.Hour)}
-	if left := year.NotAfter.Sub(renewAt(year)); left < 30*24*time.Hour || left > 33*24*time.Hour {
+	if left := year.NotAfter.Sub(renewAt(year, true)); left < 30*24*time.Hour || left > 33*24*time.Hour {
 		t.Errorf("a year's is renewed %v before the end", left)
 	}
+	backdated := &x509.Certificate{NotBefore: time.Now().Add(-time.Minute), NotAfter: time.Now().Add(30 * time.Second)}
+	if left := backdated.NotAfter.Sub(renewAt(backdated, true)); left < 9*time.Second || left > 12*time.Second {
+		t.Errorf("one whose life began a minute ago is renewed %v before the end", left)
+	}
+	if left := year.NotAfter.Sub(renewAt(&x509.Certificate{NotBefore: year.NotBefore.Add(-364 * 24 * time.Hour), NotAfter: year.NotAfter}, false)); left < 30*24*time.Hour {
+		t.Errorf("a year's from an earlier run is renewed %v before the end", left)
+	}
 	gone := &x509.Certificate{NotBefore: time.Now(), NotAfter: time.Now()}
-	if renewAt(gone).Before(time.Now().Add(time.Second / 2)) {
+	if renewAt(gone, true).Before(time.Now().Add(time.Second / 2)) {
 		t.Error("an authority that issues nothing of use is asked without a pause")
 	}
 }

@@ -56,7 +56,7 @@ func (c *kept) restore(cert *tls.Certificate, err error) {
 	c.mu.Lock()
 	c.next = time.Now()
 	if cert != nil {
-		c.next = renewAt(cert.Leaf)
+		c.next = renewAt(cert.Leaf, false)
 	}
 	c.mu.Unlock()
 	if cert != nil {
@@ -94,7 +94,7 @@ func (c *kept) attempt(ctx context.Context) error {
 		c.next = time.Now().Add(retryIn(c.failures, old, err))
 	} else {
 		c.failures, c.toldAt, c.told = 0, time.Time{}, 0
-		c.next = renewAt(cert.Leaf)
+		c.next = renewAt(cert.Leaf, true)
 	}
 	c.mu.Unlock()
 	switch {

@@ -24,12 +24,15 @@ func threshold(c *x509.Certificate) time.Duration { return min(life(c)/3, 30*24*
 // life is left, at most 15 days.
 func late(c *x509.Certificate) time.Duration { return threshold(c) / 2 }
 
-// renewAt is when to renew. A tenth of the threshold is left to chance, so
-// that gateways started together do not come to their authority together.
-func renewAt(c *x509.Certificate) time.Time {
+// renewAt is when to renew c. fresh says that it was issued just now. A tenth of
+// the threshold is left to chance, so that gateways started together do not
+// come to their authority together.
+func renewAt(c *x509.Certificate, fresh bool) time.Time {
 	t := threshold(c)
-	jitter := time.Duration(rand.Float64() * float64(t) / 10)
-	at := c.NotAfter.Add(-t - jitter)
+	if fresh { // a life that began before the certificate was issued is not all to be had
+		t = min(t, time.Until(c.NotAfter)/3)
+	}
+	at := c.NotAfter.Add(-t - time.Duration(rand.Float64()*float64(t)/10))
 	// Whatever an authority issues, it is not asked without a pause.
 	if soon := time.Now().Add(time.Second); at.Before(soon) {
 		return soon

@@ -36,6 +36,7 @@ type runOptions struct {
 	fastPath string
 	identity identityOptions
 	missing  func(policy.Fact) string // what it takes to find out something about clients
+	tls      tlsOptions
 }
 
 func runCommand() *cobra.Command {
@@ -67,6 +68,7 @@ SALLYPORT_POLICY. A changed policy file is loaded at once, and on SIGHUP.`,
 	f.StringVar(&o.fastPath, "fast-path", "on", "off: serve HTTP/1.1 by Go's net/http instead of the gateway's own engine, to compare")
 	o.identity.flags(f)
 	f.StringVar(&o.resolver, "resolver", "", "DNS server to ask, as IP:PORT (default: the system's)")
+	o.tls.flags(f)
 	return cmd
 }
 
@@ -84,10 +86,13 @@ func run(o runOptions) error {
 	if o.fastPath != "on" && o.fastPath != "off" {
 		return &exitError{code: exitUsage, err: fmt.Errorf("--fast-path %s: it is on or off", o.fastPath)}
 	}
+	if err := o.tls.check(o.state); err != nil {
+		return err
+	}
 	names := &tunnel.Names{Resolver: resolver}
 	origins := openOrigins(o.state, names, &logger)
 	defer origins.sources.Close()
-	who, err := openIdentities(o, false, nil, &logger)
+	who, err := openIdentities(o, o.tls.wanted(), nil, &logger)
 	if err != nil {
 		return err
 	}
@@ -116,6 +121,16 @@ func run(o runOptions) error {
 	if err != nil {
 		return err
 	}
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	slot := &caSlot{state: o.state, passphraseFile: o.tls.passphraseFile, log: func(format string, a ...any) { logger.Info().Msgf(format, a...) }}
+	defer slot.close()
+	front, err := openFront(ctx, o, slot, listeners, names, &logger)
+	if err != nil {
+		closeAll(listeners)
+		return err
+	}
+	front.configure(server)
 	watch, err := watchFiles(active.now.Load().files)
 	if err != nil {
 		closeAll(listeners)
@@ -129,16 +144,15 @@ func run(o runOptions) error {
 	}
 	defer proofs.Close()
 	who.reload("file change") // what was written before anybody watched
-	stopAdmin, err := serveAdmin(newAdmin(&caSlot{state: o.state}))
+	stopAdmin, err := serveAdmin(newAdmin(slot))
 	if err != nil {
 		logger.Error().Str("error", err.Error()).Msg("commands about the CA and certificates do not reach this gateway")
 	}
 	defer stopAdmin()
 	reload := newReloader(active, server, watch, &logger)
-	ctx, cancel := context.WithCancel(context.Background())
-	defer cancel()
 	go followLoad(ctx)
 	go origins.sources.Run(ctx)
+	defer front.start(ctx)()
 	defer hits.keep(active.policy, &logger)() // the last counts are written when everything has ended
 	failed := make(chan error, len(listeners))
 	for _, l := range listeners {
@@ -156,6 +170,7 @@ func run(o runOptions) error {
 				return stop(server, &logger, o.drain, signals)
 			}
 			reload.Ask("SIGHUP")
+			front.reload()
 			who.again(server, "SIGHUP")
 		case <-proofs.Changed:
 			who.again(server, "file change")

@@ -1,0 +1,262 @@
+// Copyright 2026 The sallyport authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"context"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
+	"fmt"
+	"net"
+	"net/http"
+	"net/netip"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/rs/zerolog"
+
+	"sallyport/certs"
+	"sallyport/gateway"
+	"sallyport/pki"
+	"sallyport/tunnel"
+)
+
+// A front is what clients meet that speak TLS to the gateway, and what is to be
+// had from the gateway itself. The zero front is for a gateway without TLS.
+type front struct {
+	o      tlsOptions
+	hosts  []netip.Addr // at which clients connect
+	keeper *certs.Keeper
+	ca     *pki.CA   // nil: files only
+	server *pki.ACME // nil: another authority issues
+	watch  *watcher  // of the files; nil: there are none
+	again  chan struct{}
+	logger *zerolog.Logger
+}
+
+// openFront reads and issues what is needed to meet clients. Certificates that
+// have to be obtained come after start: nothing waits for them.
+func openFront(ctx context.Context, o runOptions, slot *caSlot, listeners []net.Listener, names *tunnel.Names, logger *zerolog.Logger) (*front, error) {
+	f := &front{o: o.tls, again: make(chan struct{}, 1), logger: logger}
+	if !f.o.wanted() {
+		return f, nil
+	}
+	f.hosts = listenAddrs(listeners)
+	f.keeper = &certs.Keeper{Files: f.o.pairs(), Report: f.report}
+	if len(f.o.names) > 0 {
+		if err := f.openCA(slot, o.listen[0], listeners[0].Addr()); err != nil {
+			return nil, err
+		}
+		f.keeper.Fallback = f.fallback
+		if err := f.openACME(names); err != nil {
+			return nil, err
+		}
+	}
+	if err := f.keeper.Load(ctx); err != nil {
+		return nil, &exitError{code: exitFailed, err: err}
+	}
+	if files := slices.Concat(f.o.certs, f.o.keys); len(files) > 0 {
+		w, err := watchFiles(files)
+		if err != nil {
+			return nil, fmt.Errorf("watching the certificates' files: %w", err)
+		}
+		f.watch = w
+	}
+	return f, nil
+}
+
+// openCA opens the gateway's own CA, and makes it first where there is none.
+// addr is where the gateway listens, which was told to by listen.
+func (f *front) openCA(slot *caSlot, listen string, addr net.Addr) error {
+	if !slot.exists() {
+		var s pki.Settings
+		for _, name := range f.o.names {
+			if obtainable(name) {
+				s.Exclude = append(s.Exclude, strings.ToLower(name)) // the gateway does not intercept itself
+			}
+		}
+		// Certificates say where revocation is told. A port that is another one at the
+		// next start is no such place.
+		a, err := netip.ParseAddrPort(addr.String())
+		if err == nil && !strings.HasSuffix(listen, ":0") {
+			s.URL = "http://" + net.JoinHostPort(f.o.names[0], strconv.Itoa(int(a.Port())))
+		}
+		if err := slot.init(s); err != nil {
+			return fmt.Errorf("--tls-name: %w", err)
+		}
+		f.logger.Info().Str("directory", slot.dir()).Msg("the gateway has made a CA of its own; clients need its edge root: sallyport ca root")
+	}
+	ca, err := slot.get()
+	if err != nil {
+		return fmt.Errorf("--tls-name: %w", err)
+	}
+	f.ca = ca
+	return nil
+}
+
+// fallback issues the certificate for clients that name no host: for all names
+// and for the addresses at which the gateway listens.
+func (f *front) fallback(ctx context.Context) (*tls.Certificate, error) {
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		return nil, err
+	}
+	der, err := x509.CreateCertificateRequest(rand.Reader, &x509.CertificateRequest{}, key)
+	if err != nil {
+		return nil, err
+	}
+	csr, err := x509.ParseCertificateRequest(der)
+	if err != nil {
+		return nil, err
+	}
+	r := pki.Request{Role: pki.Server, CSR: csr, IP: slices.Clone(f.hosts), Life: f.life(), By: "the gateway's listener"}
+	for _, name := range f.o.names {
+		if ip, err := netip.ParseAddr(name); err == nil {
+			r.IP = append(r.IP, ip)
+		} else {
+			r.DNS = append(r.DNS, strings.ToLower(name))
+		}
+	}
+	slices.SortFunc(r.IP, netip.Addr.Compare)
+	r.IP = slices.Compact(r.IP)
+	chain, err := f.ca.Issue(ctx, r)
+	if err != nil {
+		return nil, err
+	}
+	cert := &tls.Certificate{PrivateKey: key, Leaf: chain[0]}
+	for _, c := range chain {
+		cert.Certificate = append(cert.Certificate, c.Raw)
+	}
+	return cert, nil
+}
+
+func (f *front) life() time.Duration {
+	if f.o.life != 0 {
+		return f.o.life
+	}
+	return 30 * 24 * time.Hour
+}
+
+// configure has s meet clients by TLS, and answer for the gateway itself.
+func (f *front) configure(s *gateway.Server) {
+	if f.keeper == nil {
+		return
+	}
+	s.TLS = f.keeper.Config()
+	var own []string
+	for _, a := range f.hosts {
+		own = append(own, a.String())
+	}
+	s.OwnNames = gateway.OwnNames(append(own, f.o.names...)...)
+	s.Own = f
+}
+
+// ServeHTTP answers requests for the gateway itself: an authority's http-01
+// challenges, the ACME server, and what everybody may know of the CA. Paths are
+// taken as they are: those of OCSP requests may have // in them.
+func (f *front) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	switch {
+	case strings.HasPrefix(r.URL.Path, "/.well-known/acme-challenge/"):
+		f.keeper.HTTPHandler().ServeHTTP(w, r)
+	case f.server != nil && strings.HasPrefix(r.URL.Path, "/acme/"):
+		f.server.ServeHTTP(w, r)
+	case f.ca != nil:
+		f.ca.Publish().ServeHTTP(w, r)
+	default:
+		http.NotFound(w, r)
+	}
+}
+
+// start obtains and renews certificates, and reads files again that change,
+// until stop, which returns when all of that has ended.
+func (f *front) start(ctx context.Context) (stop func()) {
+	ctx, cancel := context.WithCancel(ctx)
+	var all sync.WaitGroup
+	if f.keeper != nil {
+		all.Go(func() { f.keeper.Run(ctx) })
+	}
+	if f.ca != nil {
+		all.Go(func() { f.ca.Run(ctx) })
+	}
+	if f.watch != nil {
+		all.Go(func() { f.follow(ctx) })
+	}
+	return func() {
+		cancel()
+		all.Wait()
+	}
+}
+
+func (f *front) follow(ctx context.Context) {
+	defer f.watch.Close()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-f.watch.Changed:
+		case <-f.again:
+		}
+		f.keeper.Reload(ctx)
+	}
+}
+
+// reload has the files read again, soon.
+func (f *front) reload() {
+	select {
+	case f.again <- struct{}{}:
+	default:
+	}
+}
+
+// report writes what happens to certificates into the log.
+func (f *front) report(e certs.Event) {
+	line := f.logger.Info()
+	switch e.Level {
+	case certs.Warn:
+		line = f.logger.Warn()
+	case certs.Error:
+		line = f.logger.Error()
+	}
+	line.Str("certificate", e.Label).Str("source", e.Source)
+	if e.Cert != nil {
+		line.Time("not_after", e.Cert.NotAfter.UTC())
+	}
+	if !e.NextRenew.IsZero() {
+		line.Time("next_renewal", e.NextRenew.UTC())
+	}
+	line.Msg(e.Text)
+}
+
+// listenAddrs are the addresses at which clients can connect: those that were
+// named, and for 0.0.0.0 and :: those of this machine.
+func listenAddrs(listeners []net.Listener) (addrs []netip.Addr) {
+	for _, l := range listeners {
+		a, err := netip.ParseAddrPort(l.Addr().String())
+		if err != nil {
+			continue
+		}
+		if ip := a.Addr().Unmap().WithZone(""); !ip.IsUnspecified() {
+			addrs = append(addrs, ip)
+			continue
+		}
+		local, err := net.InterfaceAddrs()
+		if err != nil {
+			continue
+		}
+		for _, n := range local {
+			p, err := netip.ParsePrefix(n.String())
+			if ip := p.Addr().Unmap(); err == nil && !ip.IsLinkLocalUnicast() {
+				addrs = append(addrs, ip)
+			}
+		}
+	}
+	slices.SortFunc(addrs, netip.Addr.Compare)
+	return slices.Compact(addrs)
+}
