@@ -82,7 +82,7 @@ func (a *Authority) prove(leaf *x509.Certificate, others []*Authority) (p certPr
 		if err := a.owns(u.Hostname(), u.String(), others); err != nil {
 			return p, err
 		}
-		p.names = append(p.names, u.String())
+		p.names = append(p.names, lowerHost(u).String())
 	}
 	for _, m := range leaf.EmailAddresses {
 		i := strings.LastIndexByte(m, '@')
@@ -92,7 +92,7 @@ func (a *Authority) prove(leaf *x509.Certificate, others []*Authority) (p certPr
 		if err := a.owns(m[i+1:], m, others); err != nil {
 			return p, err
 		}
-		p.names = append(p.names, m)
+		p.names = append(p.names, lowerDomain(m))
 	}
 	for _, d := range leaf.DNSNames {
 		if err := a.owns(d, d, others); err != nil {
@@ -150,11 +150,13 @@ func (a *Authority) user(leaf *x509.Certificate) (string, error) {
 	case BySPIFFE:
 		for _, u := range leaf.URIs {
 			if u.Scheme == "spiffe" {
-				found = append(found, a.spiffe(u)...)
+				found = append(found, a.spiffe(lowerHost(u))...)
 			}
 		}
 	case ByEmail:
-		found = leaf.EmailAddresses
+		for _, m := range leaf.EmailAddresses {
+			found = append(found, lowerDomain(m))
+		}
 	case ByCommonName:
 		if cn := leaf.Subject.CommonName; cn != "" {
 			found = []string{cn}
@@ -187,6 +189,19 @@ func (a *Authority) spiffe(u *url.URL) []string {
 		return nil
 	}
 	return []string{name}
+}
+
+// lowerHost and lowerDomain bring a name to the one spelling that rules are
+// compared with: domains have no case.
+func lowerHost(u *url.URL) *url.URL {
+	l := *u
+	l.Host = strings.ToLower(u.Host)
+	return &l
+}
+
+func lowerDomain(address string) string {
+	i := strings.LastIndexByte(address, '@') + 1
+	return address[:i] + strings.ToLower(address[i:])
 }
 
 // consistent refuses authorities that could claim each other's users.

@@ -209,10 +209,17 @@ func (p *Prover) credentials(s *Sources, e *evidence, r Request) error {
 			return &Refusal{Why: Wrong, Msg: err.Error(), Challenges: s.challenges(wrong)}
 		}
 	default:
-		return &Refusal{Why: Wrong, Msg: fmt.Sprintf("credentials of the scheme %s are not taken here", printable(clip(c.scheme))), Challenges: s.challenges(nil)}
+		msg := "credentials of this scheme are not taken here"
+		if slices.Contains(schemes, c.scheme) { // what else is there may be a password without its scheme
+			msg = "credentials of the scheme " + c.scheme + " are not taken here"
+		}
+		return &Refusal{Why: Wrong, Msg: msg, Challenges: s.challenges(nil)}
 	}
 	return nil
 }
+
+// schemes are those that clients of proxies use.
+var schemes = []string{"basic", "bearer", "digest", "negotiate", "ntlm", "kerberos"}
 
 func (s *Sources) wrongPassword(user string, wait time.Duration, err error) error {
 	r := &Refusal{Why: Busy, Msg: err.Error() + "; try again later", Wait: wait}
@@ -281,7 +288,7 @@ func (p *Prover) client(s *Sources, e *evidence) (policy.Client, error) {
 
 // union is never nil: what groups the user is in is known.
 func union(a, b []string) []string {
-	all := slices.Concat([]string{}, a, b)
+	all := append(append(make([]string, 0, len(a)+len(b)), a...), b...)
 	slices.Sort(all)
 	return slices.Compact(all)
 }
