@@ -76,6 +76,8 @@ func runScripts(t *testing.T, params testscript.Params, vars ...string) {
 			"signal":       cmdSignal,
 			"ended":        cmdEnded,
 			"raw":          cmdRaw,
+			"tokenkey":     cmdTokenKey,
+			"token":        cmdToken,
 			"talk":         cmdTalk,
 			"json":         cmdJSON,
 			"records":      cmdRecords,
