@@ -43,15 +43,8 @@ func (ca *CA) backup(ctx context.Context, w io.Writer) error {
 	if ca.dir == nil {
 		return errors.New("it is not in a file")
 	}
-	temp := temporary(databaseName)
-	f, err := ca.dir.OpenFile(temp, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600)
-	if err != nil {
-		return err
-	}
-	defer ca.dir.Remove(temp)
-	defer f.Close()
 	var m manifest
-	err = ca.store.View(func(t tx) error {
+	err := ca.store.View(func(t tx) error {
 		b, err := t.Get(bucketCA, "kek")
 		if err != nil {
 			return err
@@ -61,6 +54,13 @@ func (ca *CA) backup(ctx context.Context, w io.Writer) error {
 	if err != nil {
 		return err
 	}
+	temp := temporary(databaseName)
+	f, err := ca.dir.OpenFile(temp, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600)
+	if err != nil {
+		return err
+	}
+	defer ca.dir.Remove(temp)
+	defer f.Close()
 	if m.Size, err = ca.store.Snapshot(f); err != nil {
 		return err
 	}

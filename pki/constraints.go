@@ -4,7 +4,6 @@
 package pki
 
 import (
-	"bytes"
 	"crypto/x509"
 	"net"
 	"strings"
@@ -71,12 +70,7 @@ func dnsIn(name, zone string, exclude bool) bool {
 	return above == parent
 }
 
-func ipIn(ip net.IP, n *net.IPNet, _ bool) bool {
-	if v4 := ip.To4(); v4 != nil && len(n.IP) == net.IPv4len {
-		return n.Contains(v4)
-	}
-	return len(ip) == len(n.IP) && bytes.Equal(ip.Mask(n.Mask), n.IP.Mask(n.Mask))
-}
+func ipIn(ip net.IP, n *net.IPNet, _ bool) bool { return n.Contains(ip) }
 
 // mailIn takes a mailbox, a host, or with a leading dot all hosts below.
 func mailIn(mail, c string, _ bool) bool {

@@ -126,12 +126,16 @@ func TestKilled(t *testing.T) {
 				t.Fatal(err)
 			}
 			k := &killed{dir: dir, said: map[string]bool{}, keys: map[string]*ecdsa.PrivateKey{}}
-			for n := 0; n < 50 && !t.Failed(); n++ {
+			times := 50
+			if testing.Short() {
+				times = 5
+			}
+			for n := 0; n < times && !t.Failed(); n++ {
 				k.run(t, what)
 				k.look(t)
 			}
-			if len(k.said) < 50 {
-				t.Errorf("in 50 runs %d things were done: they were killed too early", len(k.said))
+			if len(k.said) < times {
+				t.Errorf("in %d runs %d things were done: they were killed too early", times, len(k.said))
 			}
 		})
 	}

@@ -34,7 +34,7 @@ func TestMint(t *testing.T) {
 		if err := verify(chain, x509.ExtKeyUsageServerAuth, time.Now(), ca.Roots(Edge)...); err != nil {
 			t.Error(err)
 		}
-		if life := chain[0].NotAfter.Sub(time.Now()); life > 7*24*time.Hour {
+		if life := time.Until(chain[0].NotAfter); life > 7*24*time.Hour {
 			t.Errorf("good for %v", life)
 		}
 		if n := chain[0].SerialNumber.BitLen(); n < 64 || n > 128 {
@@ -43,7 +43,7 @@ func TestMint(t *testing.T) {
 	}
 	mint, err := ca.Minter(Delegated).User("alice", "alice@corp.test")
 	chain := parsed(t, mint, err)
-	if life := chain[0].NotAfter.Sub(time.Now()); life > 10*time.Minute || len(chain[0].CRLDistributionPoints) > 0 {
+	if life := time.Until(chain[0].NotAfter); life > 10*time.Minute || len(chain[0].CRLDistributionPoints) > 0 {
 		t.Errorf("delegated for %v, CRL %v", life, chain[0].CRLDistributionPoints)
 	}
 	if err := verify(chain, x509.ExtKeyUsageClientAuth, time.Now(), ca.Roots(Identity)...); err != nil {

@@ -203,8 +203,9 @@ func openStore(db store, passphrase []byte, o Options) (*CA, error) {
 	return ca, nil
 }
 
-// sweepFiles removes what was not finished when a process was killed. Whoever
-// is still at it finds its file gone, and ca.db there.
+// sweepFiles removes what was not finished when a process was killed: copies
+// of ca.db, and of a passphrase that was since moved elsewhere. Whoever is
+// still at it finds its file gone, and ca.db there.
 func sweepFiles(root *os.Root) {
 	d, err := root.Open(".")
 	if err != nil {
@@ -213,7 +214,7 @@ func sweepFiles(root *os.Root) {
 	defer d.Close()
 	names, _ := d.Readdirnames(-1)
 	for _, n := range names {
-		if strings.HasPrefix(n, databaseName+".new-") {
+		if strings.HasPrefix(n, databaseName+".new-") || strings.HasPrefix(n, passphraseName+".new-") {
 			root.Remove(n)
 		}
 	}

@@ -5,10 +5,13 @@ package pki
 
 import (
 	"bytes"
+	"crypto/x509"
 	"errors"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -127,6 +130,38 @@ func TestPassphraseFilesRefused(t *testing.T) {
 				t.Errorf("got  %v\nwant %s", err, want)
 			}
 		})
+	}
+}
+
+// What a process left behind that was killed is gone when the authority is
+// next opened: copies of ca.db, and of a passphrase that was moved elsewhere.
+func TestLeftoversAreRemoved(t *testing.T) {
+	ca, dir := diskCA(t, Settings{})
+	ca.Close()
+	for _, n := range []string{temporary("ca.db"), temporary("passphrase"), "notes"} {
+		writeMode(t, filepath.Join(dir, n), "left", 0o600)
+	}
+	reopen(t, dir)
+	if n := files(t, dir); !slices.Equal(n, []string{"ca.db", "notes"}) {
+		t.Errorf("there are %v", n)
+	}
+}
+
+// Who still has a closed authority in hand is told so.
+func TestClosed(t *testing.T) {
+	ca, _ := diskCA(t, Settings{})
+	c := issueClient(t, ca, "alice")[0]
+	ca.Close()
+	req, _ := csr(t, x509.CertificateRequest{})
+	_, err := ca.Issue(t.Context(), Request{Role: Client, CSR: req, User: "alice"})
+	_, _, found := ca.Find(SerialText(c.SerialNumber))
+	for name, err := range map[string]error{
+		"Issue": err, "Find": found, "Revoke": ca.Revoke(t.Context(), c.SerialNumber, 1, ""), "SetURL": ca.SetURL("http://x.test"),
+		"Backup": ca.Backup(t.Context(), io.Discard), "Put": ca.Secrets().Put(t.Context(), "x", nil),
+	} {
+		if !errors.Is(err, ErrClosed) {
+			t.Errorf("%s: %v", name, err)
+		}
 	}
 }
 

@@ -52,11 +52,18 @@ func openBolt(root *os.Root, name string, create bool, wait time.Duration) (*bol
 }
 
 func (s *boltStore) View(f func(tx) error) error {
-	return s.db.View(func(t *bolt.Tx) error { return f(boltTx{t}) })
+	return closed(s.db.View(func(t *bolt.Tx) error { return f(boltTx{t}) }))
 }
 
 func (s *boltStore) Change(f func(tx) error) error {
-	return s.db.Update(func(t *bolt.Tx) error { return f(boltTx{t}) })
+	return closed(s.db.Update(func(t *bolt.Tx) error { return f(boltTx{t}) }))
+}
+
+func closed(err error) error {
+	if errors.Is(err, bolterrors.ErrDatabaseNotOpen) {
+		return ErrClosed
+	}
+	return err
 }
 
 func (s *boltStore) Snapshot(w io.Writer) (n int64, err error) {
