@@ -134,20 +134,19 @@ func unarmour(der []byte) []byte {
 	return der
 }
 
-// askOCSP asks by GET, which caches on the way answer, when the question is
-// short enough (RFC 5019 §5).
+// askOCSP asks by GET, which caches on the way answer (RFC 5019 §5), and by POST
+// where that is not understood.
 func (s *Sources) askOCSP(p *place, dial dialFunc, u *url.URL) (*answer, error) {
 	question, err := ocsp.CreateRequest(p.cert, p.issuer, nil)
 	if err != nil {
 		return nil, errors.New("it cannot be asked about this certificate")
 	}
 	text := base64.StdEncoding.EncodeToString(question)
-	var der []byte
-	if len(text) <= 255 {
-		v := *u
-		v.Path, v.RawPath = strings.TrimSuffix(u.Path, "/")+"/"+text, strings.TrimSuffix(u.EscapedPath(), "/")+"/"+url.PathEscape(text)
-		der, err = fetch(s.ctx, dial, &v, nil, "", maxOCSP)
-	} else {
+	get := *u
+	get.Path = strings.TrimSuffix(u.Path, "/") + "/" + text
+	get.RawPath = strings.TrimSuffix(u.EscapedPath(), "/") + "/" + url.PathEscape(text)
+	der, err := fetch(s.ctx, dial, &get, nil, "", maxOCSP)
+	if err != nil {
 		der, err = fetch(s.ctx, dial, u, question, "application/ocsp-request", maxOCSP)
 	}
 	if err != nil {

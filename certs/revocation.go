@@ -117,7 +117,7 @@ func checkStaple(chain []*x509.Certificate, staple []byte, now time.Time) (good 
 func (t *Trust) checkRevocation(chains [][]*x509.Certificate, staple []byte) error {
 	ctx, cancel := context.Background(), context.CancelFunc(func() {})
 	if t.revocation == RevocationRequire {
-		ctx, cancel = context.WithTimeout(ctx, patience) // for all of them
+		ctx, cancel = t.sources.wait() // for all of them
 	}
 	defer cancel()
 	err := errNoChain

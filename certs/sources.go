@@ -4,6 +4,7 @@
 package certs
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"crypto/x509"
@@ -27,6 +28,8 @@ type Sources struct {
 	Dir string       // directory in which CRLs outlast the process, made when it is needed; "": nowhere
 	Log func(string) // told, in one line, what an operator should know; nil: nobody. It may not call back.
 
+	patience time.Duration // of a handshake for what it has to know; 0: 5 s
+
 	epoch atomic.Uint64 // rises when something that was trusted may not be any more
 
 	mu      sync.Mutex
@@ -40,16 +43,20 @@ type Sources struct {
 }
 
 const (
-	patience   = 5 * time.Second // that a handshake waits for what it has to know
-	forgetTime = 24 * time.Hour  // after which what nobody asked for is not kept up to date
-	refresh    = 12 * time.Hour  // at the latest
-	renewTime  = 12 * time.Hour  // after which connections are made anew
+	forgetTime = 24 * time.Hour // after which what nobody asked for is not kept up to date
+	refresh    = 12 * time.Hour // at the latest
+	renewTime  = 12 * time.Hour // after which connections are made anew
 	retryMin   = 30 * time.Second
 	retryMax   = 10 * time.Minute
 	maxPlaces  = 4096
 	maxLists   = 256 << 20 // bytes of CRLs, as they were fetched
 	maxSeen    = 4096      // certificates of a CRL that are remembered
 )
+
+// wait is how long a handshake waits for what it has to know.
+func (s *Sources) wait() (context.Context, context.CancelFunc) {
+	return context.WithTimeout(context.Background(), cmp.Or(s.patience, 5*time.Second))
+}
 
 // A kind is what a place has.
 type kind uint8

@@ -58,7 +58,7 @@ func (e *IssuerError) Unwrap() error { return e.Err }
 // the other. They lie between its own and the roots and vouch for nothing: it is
 // crypto/x509 that is asked again.
 func (t *Trust) complete(sent []*x509.Certificate, opts x509.VerifyOptions, err error) ([][]*x509.Certificate, error) {
-	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	ctx, cancel := t.sources.wait()
 	defer cancel()
 	have := slices.Clone(sent)
 	for range maxIssuers {
