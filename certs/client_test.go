@@ -249,6 +249,7 @@ func TestWarnings(t *testing.T) {
 	usage := issue(t, root, x509.Certificate{Subject: subject("web"), ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth}})
 	soon := issue(t, root, x509.Certificate{Subject: subject("soon"), NotAfter: time.Now().Add(24 * time.Hour)})
 	old := issue(t, nil, x509.Certificate{Subject: subject("old"), IsCA: true, NotBefore: time.Now().Add(-48 * time.Hour), NotAfter: time.Now().Add(-24 * time.Hour)})
+	ending := issue(t, nil, x509.Certificate{Subject: subject("ending"), IsCA: true, NotAfter: time.Now().Add(24 * time.Hour)})
 	anyUse := issue(t, root, x509.Certificate{Subject: subject("any"), ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageAny}})
 	tests := []struct {
 		profile Profile
@@ -260,6 +261,7 @@ func TestWarnings(t *testing.T) {
 		{Profile{Cert: usage.certFile(), Key: usage.keyFile()}, []string{`"CN=web" is not for client authentication`}},
 		{Profile{Cert: soon.certFile(), Key: soon.keyFile()}, []string{`"CN=soon" expires on `}},
 		{Profile{Roots: []string{old.certFile()}}, []string{`the root "CN=old" expired on `}},
+		{Profile{Roots: []string{ending.certFile()}}, []string{`the root "CN=ending" expires on `}},
 	}
 	gw := root.client("gw")
 	tests[1].profile.Cert, tests[1].profile.Key = gw.certFile(), gw.keyFile()

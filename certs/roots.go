@@ -45,7 +45,11 @@ func (s rootSet) pool() *x509.CertPool {
 
 func (s rootSet) warnings() (lines []string) {
 	for _, c := range s {
-		if time.Now().After(c.NotAfter) {
+		switch left := time.Until(c.NotAfter); {
+		case left >= 0 && left < expiresSoon:
+			lines = append(lines, fmt.Sprintf("the root %s expires on %s: name its successor beside it before that",
+				quote(c.Subject.String()), date(c.NotAfter)))
+		case left < 0:
 			lines = append(lines, fmt.Sprintf("the root %s expired on %s and vouches for nothing: replace it",
 				quote(c.Subject.String()), date(c.NotAfter)))
 		}

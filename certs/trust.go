@@ -58,7 +58,7 @@ type Trust struct {
 	key      string
 	files    []string
 	client   string // subject of the client certificate
-	warnings []string
+	warnings func() []string
 	http1    *Trust
 
 	verifyName string
@@ -121,7 +121,7 @@ func (p Profile) Load() (*Trust, error) {
 		pins:     slices.Clone(p.Pins),
 		sni:      sni,
 		files:    p.files(),
-		warnings: slices.Concat(roots.warnings(), client.warnings()),
+		warnings: func() []string { return slices.Concat(roots.warnings(), client.warnings()) },
 
 		verifyName: verifyName, revocation: p.Revocation, aia: p.AIA,
 		sources: cmp.Or(p.Sources, &Sources{}), dial: p.Dial, reach: p.Reach, keyed: new(atomic.Pointer[keyed]),
@@ -228,9 +228,9 @@ func (t *Trust) Files() []string { return slices.Clone(t.files) }
 // when there is none.
 func (t *Trust) ClientCertName() string { return t.client }
 
-// Warnings returns what an operator should be told although t works: each is
-// one line.
-func (t *Trust) Warnings() []string { return slices.Clone(t.warnings) }
+// Warnings returns what an operator should be told now although t works: each
+// is one line. With time there is more to tell.
+func (t *Trust) Warnings() []string { return t.warnings() }
 
 func (p Profile) files() (files []string) {
 	for _, f := range append(slices.Clone(p.Roots), p.Cert, p.Key) {

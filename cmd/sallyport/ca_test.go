@@ -26,14 +26,19 @@ type testCA struct {
 	key  *ecdsa.PrivateKey
 }
 
-func newTestCA(name string) (*testCA, error) {
+// long is how long certificates live of which nobody is to be warned.
+const long = 999 * time.Hour
+
+func newTestCA(name string) (*testCA, error) { return newTestCAFor(name, long) }
+
+func newTestCAFor(name string, life time.Duration) (*testCA, error) {
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
 		return nil, err
 	}
 	template := &x509.Certificate{
 		SerialNumber: serial(), Subject: pkix.Name{CommonName: name},
-		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(24 * time.Hour),
+		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(life),
 		IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageCertSign | x509.KeyUsageCRLSign,
 	}
 	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
@@ -88,7 +93,7 @@ func (ca *testCA) writeFiles(dir string) error {
 	if err := writePEM(filepath.Join(dir, "ca.pem"), "CERTIFICATE", ca.cert.Raw, 0o644); err != nil {
 		return err
 	}
-	c, err := ca.issue(x509.ExtKeyUsageClientAuth, "gateway-at-bank", -time.Hour, 24*time.Hour)
+	c, err := ca.issue(x509.ExtKeyUsageClientAuth, "gateway-at-bank", -time.Hour, long)
 	if err != nil {
 		return err
 	}

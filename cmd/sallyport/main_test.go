@@ -208,14 +208,19 @@ func cmdExpand(ts *testscript.TestScript, neg bool, args []string) {
 	}
 }
 
-// cmdCert issues one more client certificate: cert NAME leaves NAME.crt,
+// cmdCert issues one more client certificate: cert NAME [LIFE] leaves NAME.crt,
 // NAME.key and both in NAME.pem.
 func cmdCert(ts *testscript.TestScript, neg bool, args []string) {
-	if neg || len(args) != 1 {
-		ts.Fatalf("usage: cert name")
+	if neg || len(args) < 1 || len(args) > 2 {
+		ts.Fatalf("usage: cert name [life]")
 	}
-	w, name := worldOf(ts), args[0]
-	c, err := w.ca.issue(x509.ExtKeyUsageClientAuth, name, -time.Hour, 24*time.Hour)
+	w, name, life := worldOf(ts), args[0], long
+	if len(args) > 1 {
+		var err error
+		life, err = time.ParseDuration(args[1])
+		ts.Check(err)
+	}
+	c, err := w.ca.issue(x509.ExtKeyUsageClientAuth, name, -time.Hour, life)
 	ts.Check(err)
 	ts.Check(writePair(w.dir, name, c))
 	ts.Check(os.WriteFile(ts.MkAbs(name+".pem"), []byte(ts.ReadFile(name+".crt")+ts.ReadFile(name+".key")), 0o600))

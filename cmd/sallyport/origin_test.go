@@ -60,7 +60,7 @@ func cmdOrigin(ts *testscript.TestScript, neg bool, args []string) {
 	w, name := worldOf(ts), args[0]
 	f := flag.NewFlagSet("origin", flag.ContinueOnError)
 	plain := f.Bool("plain", false, "no TLS")
-	cert := f.String("cert", "good", "good, expired, notyet, selfsigned, untrusted")
+	cert := f.String("cert", "good", "good, expired, notyet, selfsigned, untrusted, ending")
 	names := f.String("names", name+".test,site.test,*.test,127.0.0.1", "names in the certificate")
 	trust := trustFlags(f)
 	h2 := f.Bool("h2", false, "offer HTTP/2")
@@ -127,8 +127,12 @@ func (w *world) originCert(kind, name string, names []string, trust *originTrust
 		from, to = -48*time.Hour, -24*time.Hour
 	case "notyet":
 		from, to = 24*time.Hour, 48*time.Hour
-	case "untrusted":
-		other, err := newTestCA("somebody else's root")
+	case "untrusted", "ending":
+		life := long
+		if kind == "ending" { // its root does
+			life = 24 * time.Hour
+		}
+		other, err := newTestCAFor("somebody else's root", life)
 		if err != nil {
 			return tls.Certificate{}, err
 		}

@@ -39,7 +39,7 @@ func trustFlags(f *flag.FlagSet) *originTrust {
 		aia:     f.String("aia", "", "the URL of the issuer's certificate in the certificate"),
 		middle:  f.Bool("middle", false, "issued by an intermediate, which is sent"),
 		noChain: f.Bool("no-chain", false, "issued by an intermediate, which is not sent"),
-		life:    f.Duration("life", 24*time.Hour, "how long the certificate is valid"),
+		life:    f.Duration("life", long, "how long the certificate is valid"),
 	}
 }
 
@@ -90,7 +90,7 @@ func (w *world) intermediate() (*testCA, error) {
 	}
 	der, err := x509.CreateCertificate(rand.Reader, &x509.Certificate{
 		SerialNumber: serial(), Subject: pkix.Name{CommonName: "test intermediate"},
-		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(24 * time.Hour),
+		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(long),
 		IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageCertSign | x509.KeyUsageCRLSign,
 	}, w.ca.cert, key.Public(), w.ca.key)
 	if err != nil {

@@ -139,7 +139,7 @@ func cmdServerCert(ts *testscript.TestScript, neg bool, args []string) {
 		ts.Fatalf("usage: servercert name host...")
 	}
 	w := worldOf(ts)
-	c, err := w.ca.issue(x509.ExtKeyUsageServerAuth, "test origin", -time.Hour, 24*time.Hour, args[1:]...)
+	c, err := w.ca.issue(x509.ExtKeyUsageServerAuth, "test origin", -time.Hour, long, args[1:]...)
 	ts.Check(err)
 	ts.Check(writePair(w.dir, args[0], c))
 }

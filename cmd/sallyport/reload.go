@@ -25,6 +25,7 @@ type reloader struct {
 	server *gateway.Server
 	watch  *watcher
 	logger *zerolog.Logger
+	expiry *expiry
 
 	mu   sync.Mutex
 	why  string // what the next build is for; "": there is none to do
@@ -42,8 +43,8 @@ type reloader struct {
 // tellPatience is how long the end of the program waits for the audit log.
 const tellPatience = 5 * time.Second
 
-func newReloader(a *active, server *gateway.Server, w *watcher, logger *zerolog.Logger) *reloader {
-	r := &reloader{active: a, server: server, watch: w, logger: logger, wake: make(chan struct{}, 1), telling: make(chan struct{}, 1)}
+func newReloader(a *active, server *gateway.Server, w *watcher, expiry *expiry, logger *zerolog.Logger) *reloader {
+	r := &reloader{active: a, server: server, watch: w, expiry: expiry, logger: logger, wake: make(chan struct{}, 1), telling: make(chan struct{}, 1)}
 	r.telling <- struct{}{} // until run has told what is in force
 	return r
 }
@@ -199,6 +200,7 @@ func (r *reloader) publish(before, after *loaded, why string) {
 	old := before.gen.Policy
 	r.active.now.Store(after)
 	r.server.Recheck()
+	r.expiry.profiles(after, time.Now())
 	changes := policy.Diff(old, after.gen.Policy)
 	r.logger.Info().Str("trigger", why).
 		Str("old", old.Revision[:8]).Str("new", after.gen.Policy.Revision[:8]).Uint64("generation", after.gen.Policy.Generation).

@@ -101,13 +101,13 @@ func run(o runOptions) error {
 	if err != nil {
 		return err
 	}
-	hits := &hits{state: o.state}
+	hits, expiry := &hits{state: o.state}, &expiry{logger: &logger}
 	server := &gateway.Server{
 		Generation: active.Generation,
 		Dialer:     tunnel.Dialer{Names: names},
 		Describe:   certs.Describe,
 		Standard:   o.fastPath == "off",
-		Observe:    func(r *gateway.Record) { logRecord(&logger, r); hits.Observe(r) },
+		Observe:    func(r *gateway.Record) { logRecord(&logger, r); hits.Observe(r); expiry.Observe(r) },
 		ErrorLog:   log.New(warnings{&logger}, "", 0),
 	}
 	if who.any() {
@@ -144,14 +144,17 @@ func run(o runOptions) error {
 	}
 	defer proofs.Close()
 	who.reload("file change") // what was written before anybody watched
-	stopAdmin, err := serveAdmin(newAdmin(slot))
+	admin := newAdmin(slot)
+	admin.handle("GET /v1/origins/expiring", func(*adminCall) (any, error) { return expiry.List(), nil })
+	stopAdmin, err := serveAdmin(admin)
 	if err != nil {
 		logger.Error().Str("error", err.Error()).Msg("commands about the CA and certificates do not reach this gateway")
 	}
 	defer stopAdmin()
-	reload := newReloader(active, server, watch, &logger)
+	reload := newReloader(active, server, watch, expiry, &logger)
 	go followLoad(ctx)
 	go origins.sources.Run(ctx)
+	go expiry.run(ctx, active.now.Load)
 	defer front.start(ctx)()
 	defer hits.keep(active.policy, &logger)() // the last counts are written when everything has ended
 	failed := make(chan error, len(listeners))
