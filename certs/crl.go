@@ -212,17 +212,15 @@ func (c *parsedCRL) point(name cryptobyte.String) bool {
 // entries reads the list.
 func (c *parsedCRL) entries(list cryptobyte.String) error {
 	for !list.Empty() {
-		var one, serial, at, ext cryptobyte.String
+		var one, serial, ext cryptobyte.String
 		var r revocation
-		if !list.ReadASN1(&one, cbasn1.SEQUENCE) || !one.ReadASN1(&serial, cbasn1.INTEGER) || !readTime(&one, &at) {
+		var when time.Time
+		if !list.ReadASN1(&one, cbasn1.SEQUENCE) || !one.ReadASN1(&serial, cbasn1.INTEGER) ||
+			!one.ReadASN1UTCTime(&when) && !one.ReadASN1GeneralizedTime(&when) {
 			return errCRL
 		}
 		if !setSerial(&r, serial) {
 			return errors.New("the CRL has a serial number of more than 20 bytes")
-		}
-		var when time.Time
-		if _, err := asn1.Unmarshal(at, &when); err != nil {
-			return errCRL
 		}
 		r.at = uint32(max(0, when.Unix()))
 		if one.ReadASN1(&ext, cbasn1.SEQUENCE) {

@@ -28,12 +28,13 @@ func (t *Trust) verify(sent []*x509.Certificate, name string) ([][]*x509.Certifi
 	for _, c := range sent[1:] {
 		opts.Intermediates.AddCert(c)
 	}
+	have := sent
 	chains, err := sent[0].Verify(opts)
 	if t.aia && errors.As(err, new(x509.UnknownAuthorityError)) {
-		chains, err = t.complete(sent, opts, err)
+		have, chains, err = t.complete(sent, opts, err)
 	}
 	if err != nil {
-		return nil, &tls.CertificateVerificationError{UnverifiedCertificates: sent, Err: err}
+		return nil, &tls.CertificateVerificationError{UnverifiedCertificates: have, Err: err}
 	}
 	return chains, nil
 }
@@ -56,32 +57,32 @@ func (e *IssuerError) Unwrap() error { return e.Err }
 
 // complete fetches the certificates that an origin should have sent, one after
 // the other. They lie between its own and the roots and vouch for nothing: it is
-// crypto/x509 that is asked again.
-func (t *Trust) complete(sent []*x509.Certificate, opts x509.VerifyOptions, err error) ([][]*x509.Certificate, error) {
+// crypto/x509 that is asked again. have is what it had to go by.
+func (t *Trust) complete(sent []*x509.Certificate, opts x509.VerifyOptions, err error) (have []*x509.Certificate, chains [][]*x509.Certificate, _ error) {
 	ctx, cancel := t.sources.wait()
 	defer cancel()
-	have := slices.Clone(sent)
+	have = slices.Clone(sent)
 	for range maxIssuers {
 		top := highest(have)
 		if selfSigned(top) {
-			return nil, err // it goes on nowhere
+			return have, nil, err // it goes on nowhere
 		}
 		next, why := t.issuerOf(ctx, top)
 		if why != nil {
-			return nil, &IssuerError{err, why}
+			return have, nil, &IssuerError{err, why}
 		}
 		if slices.ContainsFunc(have, next.Equal) {
-			return nil, err
+			return have, nil, err
 		}
 		have = append(have, next)
 		opts.Intermediates.AddCert(next)
 		chains, e := sent[0].Verify(opts)
 		if e == nil || !errors.As(e, new(x509.UnknownAuthorityError)) {
-			return chains, e
+			return have, chains, e
 		}
 		err = e
 	}
-	return nil, &IssuerError{err, errors.New("more certificates are missing than are fetched")}
+	return have, nil, &IssuerError{err, errors.New("more certificates are missing than are fetched")}
 }
 
 // highest is as far as the signatures of have lead from its first.

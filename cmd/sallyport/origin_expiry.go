@@ -111,7 +111,9 @@ func (x *expiry) List() []expiring {
 	for _, e := range x.seen {
 		list = append(list, *e)
 	}
-	slices.SortFunc(list, func(a, b expiring) int { return cmp.Or(a.NotAfter.Compare(b.NotAfter), cmp.Compare(a.Origin, b.Origin)) })
+	slices.SortFunc(list, func(a, b expiring) int {
+		return cmp.Or(a.NotAfter.Compare(b.NotAfter), cmp.Compare(a.Origin, b.Origin))
+	})
 	return list
 }
 
