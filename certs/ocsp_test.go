@@ -9,6 +9,7 @@ import (
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/asn1"
+	"errors"
 	"strings"
 	"testing"
 	"time"
@@ -191,6 +192,34 @@ func TestStapleHoldsOnResumption(t *testing.T) {
 		}
 		_, err := o.connect(t, cfg)
 		checkDescribed(t, err, "says the stapled OCSP response")
+	}
+}
+
+// TestStapleOfAnOldSession: when the time of what a session remembers is over
+// the origin is asked anew, and a whole handshake has what it staples now.
+func TestStapleOfAnOldSession(t *testing.T) {
+	root := newRoot(t, "Root")
+	leaf := issue(t, root, mustStapleTemplate(host))
+	cert := leaf.with()
+	cert.OCSPStaple = root.staple(leaf, ocsp.Good)
+	for _, version := range []uint16{tls.VersionTLS12, tls.VersionTLS13} {
+		o := serve(t, &tls.Config{Certificates: []tls.Certificate{cert}, MaxVersion: version})
+		trust := load(t, Profile{Roots: []string{root.certFile()}})
+		cfg := trust.Config(host)
+		verify := cfg.VerifyConnection
+		cfg.VerifyConnection = func(cs tls.ConnectionState) error {
+			if cs.DidResume { // later
+				cs.OCSPResponse = root.staple(leaf, ocsp.Good, func(r *ocsp.Response) { r.NextUpdate = time.Now().Add(-time.Minute) })
+			}
+			return verify(cs)
+		}
+		for i, want := range []bool{true, false, true} {
+			_, err := o.connect(t, cfg)
+			var status *StatusError
+			if (err == nil) != want || !want && (!errors.As(err, &status) || !status.Again()) {
+				t.Errorf("%s, connection %d: %v", tls.VersionName(version), i, err)
+			}
+		}
 	}
 }
 

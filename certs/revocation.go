@@ -66,8 +66,12 @@ func revoked(c *x509.Certificate, a *answer, source string) *RevokedError {
 type StatusError struct {
 	Subject string
 	Staple  bool  // the certificate demands a stapled answer
+	Resumed bool  // the session that was resumed remembers none that holds
 	Err     error // why there is none; nil: nothing came
 }
+
+// Again reports whether another handshake, with no session, may well do.
+func (e *StatusError) Again() bool { return e.Resumed }
 
 func (e *StatusError) Error() string {
 	what := "must be known not to be revoked, and is not"

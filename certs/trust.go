@@ -179,7 +179,12 @@ func (t *Trust) Config(host string) *tls.Config {
 		if err := t.checkPins(host, chains); err != nil {
 			return err
 		}
-		return t.checkRevocation(chains, cs.OCSPResponse)
+		err := t.checkRevocation(chains, cs.OCSPResponse)
+		var status *StatusError
+		if errors.As(err, &status) {
+			status.Resumed = cs.DidResume
+		}
+		return err
 	}
 	return c
 }

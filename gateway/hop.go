@@ -67,7 +67,24 @@ func (p *passage) hop(r route, trust Trust, fresh bool) (*hop, error) {
 		}
 		defer s.pool.made(k)
 	}
-	ctx := p.client.context()
+	h, err := p.meet(r, trust)
+	if again(err) {
+		return p.meet(r, trust)
+	}
+	return h, err
+}
+
+// again reports whether a handshake failed only because of what the session
+// remembered that it resumed. crypto/tls has thrown that session away, so that
+// the next handshake is a whole one. Nothing was sent yet.
+func again(err error) bool {
+	var e interface{ Again() bool }
+	return errors.As(err, &e) && e.Again()
+}
+
+// meet makes a connection for the route.
+func (p *passage) meet(r route, trust Trust) (*hop, error) {
+	s, ctx := p.s, p.client.context()
 	l, err := s.dial(ctx, p.decision, r.host, r.port)
 	if err != nil {
 		return nil, err

@@ -4,9 +4,15 @@
 package gateway
 
 import (
+	"bufio"
 	"crypto/tls"
+	"io"
 	"net"
+	"net/http"
+	"sync/atomic"
 	"testing"
+
+	"sallyport/policy"
 )
 
 // TestTicketsAreKeptPerOrigin: crypto/tls asks for them by server name, which
@@ -38,5 +44,56 @@ func TestNoHandshakeUnverified(t *testing.T) {
 		}
 		near.Close()
 		far.Close()
+	}
+}
+
+// An oldSession is what a trust says of one that it no longer believes.
+type oldSession struct{}
+
+func (oldSession) Error() string { return "what the session remembers no longer holds" }
+func (oldSession) Again() bool   { return true }
+
+// TestOldSessionsAreNotFatal: an origin whose session remembers what no longer
+// holds, as a staple whose time is over, is met anew and not refused.
+func TestOldSessionsAreNotFatal(t *testing.T) {
+	for name, standard := range map[string]bool{"engine": false, "net/http": true} {
+		t.Run(name, func(t *testing.T) {
+			var resumed, whole atomic.Int64
+			var old atomic.Bool
+			r := newRig(t, "  - {name: all, from: any, to: 127.0.0.1, ports: any, mode: originate, allow_private: true}\n", func(s *Server) { s.Standard = standard })
+			gen := *r.generation.Load()
+			gen.Trust = func(*policy.Origin) (Trust, error) {
+				return Trust{Key: "old", Config: func(host string) *tls.Config {
+					return &tls.Config{ServerName: host, RootCAs: r.roots, VerifyConnection: func(cs tls.ConnectionState) error {
+						if !cs.DidResume {
+							whole.Add(1)
+							return nil
+						}
+						resumed.Add(1)
+						if old.Load() {
+							return oldSession{}
+						}
+						return nil
+					}}
+				}}, nil
+			}
+			r.generation.Store(&gen)
+			server := &tls.Config{Certificates: []tls.Certificate{r.cert}} // one, for its ticket keys
+			origin := r.accept(func(c net.Conn) {
+				defer c.Close()
+				s := tls.Server(c, server)
+				if _, err := http.ReadRequest(bufio.NewReader(s)); err == nil {
+					io.WriteString(s, "HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
+					s.CloseWrite()
+				}
+			})
+			for i, want := range [][2]int64{{0, 1}, {1, 1}, {2, 2}} { // resumed, whole
+				old.Store(i == 2)
+				res, _ := ask(t, r.addr, "GET http://"+origin+"/ HTTP/1.1\r\nHost: "+origin+"\r\nConnection: close\r\n\r\n")
+				if res.StatusCode != 200 || resumed.Load() != want[0] || whole.Load() != want[1] {
+					t.Errorf("request %d: %d, %d resumed, %d whole", i, res.StatusCode, resumed.Load(), whole.Load())
+				}
+			}
+		})
 	}
 }

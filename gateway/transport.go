@@ -109,7 +109,7 @@ func (s *Server) transport(r route, trust Trust, d policy.Decision, http1 bool) 
 		// a cleartext dial on this transport has nowhere to go (law 1).
 		t.DialContext = func(context.Context, string, string) (net.Conn, error) { return nil, errCleartext }
 		tickets := tls.NewLRUClientSessionCache(256)
-		t.DialTLSContext = func(ctx context.Context, _, addr string) (net.Conn, error) {
+		meet := func(ctx context.Context, addr string) (net.Conn, error) {
 			host, port := splitHostPort(addr)
 			l, err := s.dial(ctx, d, host, port)
 			if err != nil {
@@ -129,6 +129,13 @@ func (s *Server) transport(r route, trust Trust, d policy.Decision, http1 bool) 
 				return nil, &legError{stage: stageTLS, addr: addr, err: err}
 			}
 			return c, nil
+		}
+		t.DialTLSContext = func(ctx context.Context, _, addr string) (net.Conn, error) {
+			c, err := meet(ctx, addr)
+			if again(err) {
+				return meet(ctx, addr)
+			}
+			return c, err
 		}
 		return t
 	})
