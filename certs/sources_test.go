@@ -388,7 +388,7 @@ func TestEveryLinkIsAsked(t *testing.T) {
 	ca := func(url string) *authority {
 		return issue(t, root, x509.Certificate{Subject: subject("Middle"), IsCA: true, KeyUsage: x509.KeyUsageCertSign | x509.KeyUsageCRLSign, CRLDistributionPoints: []string{url}})
 	}
-	well, gone, mute := ca(l.URL+"/root"), ca(l.URL+"/root"), ca("")
+	well, gone, lost, mute := ca(l.URL+"/root"), ca(l.URL+"/root"), ca(l.URL+"/lost"), ca("")
 	mute.cert.CRLDistributionPoints = nil
 	l.has("root", root.crl(1, []*authority{gone}))
 	p := Profile{Roots: []string{root.certFile()}, Revocation: RevocationRequire}
@@ -398,7 +398,8 @@ func TestEveryLinkIsAsked(t *testing.T) {
 	}{
 		{well, ""},
 		{gone, `the certificate of "CN=Middle" (serial `},
-		{mute, `it cannot be found out whether the certificate of "CN=Middle" was revoked: it names neither a CRL nor an OCSP responder to ask`},
+		{mute, ""}, // names nobody to ask
+		{lost, `it cannot be found out whether the certificate of "CN=Middle" was revoked: the CRL at ` + l.URL + `/lost answers 404`},
 	} {
 		name := fmt.Sprintf("crl%x", tt.middle.cert.SerialNumber)
 		l.has(name, tt.middle.crl(1, nil))
