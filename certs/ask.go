@@ -8,6 +8,7 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 )
@@ -25,25 +26,24 @@ var errNotAsked = errors.New("nothing is known yet")
 // already counts.
 func (t *Trust) status(ctx context.Context, c, issuer *x509.Certificate, known bool) (*answer, string, error) {
 	var errs []string
-	asked := false
-	for _, from := range []struct {
-		kind kind
-		urls []string
-	}{{crlPlace, c.CRLDistributionPoints}, {ocspPlace, c.OCSPServer}} {
-		for _, url := range from.urls[:min(len(from.urls), maxURLs)] {
-			asked = true
-			a, err := t.ask(ctx, from.kind, url, c, issuer, known)
-			if err == nil {
-				return a, from.kind.at(url), nil
-			}
-			if err == errNotAsked && t.revocation == RevocationPrefer {
-				return nil, "", err // one place at a time
-			}
-			errs = append(errs, from.kind.at(url)+" "+err.Error())
+	crls, ocsp := c.CRLDistributionPoints, c.OCSPServer
+	crls, ocsp = crls[:min(len(crls), maxURLs)], ocsp[:min(len(ocsp), maxURLs)]
+	for i, url := range slices.Concat(crls, ocsp) {
+		k := crlPlace
+		if i >= len(crls) {
+			k = ocspPlace
 		}
+		a, err := t.ask(ctx, i+1 < len(crls)+len(ocsp), k, url, c, issuer, known)
+		if err == nil {
+			return a, k.at(url), nil
+		}
+		if err == errNotAsked && t.revocation == RevocationPrefer {
+			return nil, "", err // one place at a time
+		}
+		errs = append(errs, k.at(url)+" "+err.Error())
 	}
 	switch {
-	case asked:
+	case len(errs) > 0:
 		return nil, "", errors.New(strings.Join(errs, "; "))
 	case c.IsCA, c.NotAfter.Sub(c.NotBefore) <= shortLived:
 		// SECURITY: nobody is asked about a certificate that its issuer gave no
@@ -60,8 +60,9 @@ const maxURLs = 3
 
 func (k kind) at(url string) string { return fmt.Sprintf("the %s at %s", k, printable(url)) }
 
-// ask asks one place, and waits for it until ctx ends when the profile does.
-func (t *Trust) ask(ctx context.Context, k kind, url string, c, issuer *x509.Certificate, known bool) (*answer, error) {
+// ask asks one place, and waits for it when the profile does: until ctx ends or,
+// when there are more to ask, for half of the time.
+func (t *Trust) ask(ctx context.Context, more bool, k kind, url string, c, issuer *x509.Certificate, known bool) (*answer, error) {
 	s := t.sources
 	now := time.Now()
 	s.mu.Lock()
@@ -82,6 +83,11 @@ func (t *Trust) ask(ctx context.Context, k kind, url string, c, issuer *x509.Cer
 		return nil, errNotAsked
 	}
 	s.mu.Unlock()
+	if end, ok := ctx.Deadline(); more && ok {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, time.Until(end)/2)
+		defer cancel()
+	}
 	select {
 	case <-flight:
 	case <-ctx.Done():

@@ -126,6 +126,22 @@ func writeWhole(name string, data []byte) error {
 	return err
 }
 
+// prune removes CRLs that nobody has fetched for a month, and what a process that
+// was killed has left.
+func (s *Sources) prune(now time.Time) {
+	if s.Dir == "" {
+		return
+	}
+	for pattern, age := range map[string]time.Duration{"*.crl": 30 * 24 * time.Hour, ".crl-*": time.Hour} {
+		files, _ := filepath.Glob(filepath.Join(s.Dir, pattern))
+		for _, f := range files {
+			if st, err := os.Lstat(f); err == nil && now.Sub(st.ModTime()) > age {
+				os.Remove(f)
+			}
+		}
+	}
+}
+
 // unarmour takes PEM off: some servers send it, against RFC 5280 §4.2.1.13.
 func unarmour(der []byte) []byte {
 	if b, _ := pem.Decode(der); b != nil {

@@ -252,7 +252,7 @@ func (p *place) accept(got fetched, now time.Time) error {
 		p.until = got.at.Add(forgetTime)
 		return nil
 	case p.kind == ocspPlace:
-		if p.said != nil && got.said.from.Before(p.said.from) {
+		if p.said.holds(now) && got.said.from.Before(p.said.from) {
 			return fmt.Errorf("the OCSP response of %s is older than the one of %s that is known", date(got.said.from), date(p.said.from))
 		}
 		p.until = got.said.until
@@ -260,7 +260,8 @@ func (p *place) accept(got fetched, now time.Time) error {
 	}
 	l := got.list
 	switch {
-	case p.list != nil && l.older(p.list):
+	// One that is over is no measure: a CA may have begun to count anew.
+	case p.list != nil && now.Before(p.list.until) && l.older(p.list):
 		return fmt.Errorf("the CRL of %s is older than the one of %s that is known", date(l.from), date(p.list.from))
 	case now.Add(skew).Before(l.from):
 		return fmt.Errorf("the CRL holds from %s on only", date(l.from))
@@ -304,14 +305,18 @@ func (s *Sources) rise(now time.Time) {
 // Run keeps what is in use up to date until ctx ends. Without it things are
 // fetched when somebody asks.
 func (s *Sources) Run(ctx context.Context) {
-	t := time.NewTicker(retryMin)
+	t, half := time.NewTicker(retryMin), time.NewTicker(renewTime)
 	defer t.Stop()
+	defer half.Stop()
+	s.prune(time.Now())
 	for {
 		select {
 		case <-ctx.Done():
 			return
 		case now := <-t.C:
 			s.tick(now)
+		case now := <-half.C:
+			s.prune(now)
 		}
 	}
 }

@@ -204,6 +204,22 @@ func TestRequireWaitsAndNoLonger(t *testing.T) {
 	}
 }
 
+// TestSilentPlaceLeavesTime for the next one.
+func TestSilentPlaceLeavesTime(t *testing.T) {
+	l, root := newLibrary(t), newRoot(t, "Root")
+	end := make(chan struct{})
+	t.Cleanup(func() { close(end) })
+	l.page("never", func(http.ResponseWriter, *http.Request) { <-end })
+	template := withCRL(l.URL+"/never", host)
+	template.OCSPServer = []string{l.URL + "/ocsp"}
+	leaf := issue(t, root, template)
+	l.has("ocsp", root.staple(leaf, ocsp.Good))
+	r := read(t, Profile{Roots: []string{root.certFile()}, Revocation: RevocationRequire}, func(s *Sources) { s.patience = 4 * time.Second })
+	if err := r.check(leaf, root); err != nil {
+		t.Error(err)
+	}
+}
+
 // TestOneFetchAtATime, whoever asks.
 func TestOneFetchAtATime(t *testing.T) {
 	l, root := newLibrary(t), newRoot(t, "Root")
@@ -287,6 +303,62 @@ func TestCRLGoesBack(t *testing.T) {
 		if line := line(r); !strings.Contains(line, tt.want) || tt.want == "" && line != "" {
 			t.Errorf("%d: %q", i, line)
 		}
+	}
+}
+
+// TestCountedAnew: a CA that was restored from a backup counts from a lower
+// number. When what it said last is over it is believed again.
+func TestCountedAnew(t *testing.T) {
+	root := newRoot(t, "Root")
+	list := func(number int64, from, until time.Duration) *parsedCRL {
+		l, err := readCRL(root.crl(number, nil, func(l *x509.RevocationList) {
+			l.ThisUpdate, l.NextUpdate = time.Now().Add(from), time.Now().Add(until)
+		}), root.cert)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return l
+	}
+	now := time.Now()
+	p := &place{kind: crlPlace, list: list(9, -2*time.Hour, time.Hour)}
+	fresh := fetched{list: list(1, -time.Hour, 3*time.Hour)}
+	if err := p.accept(fresh, now); err == nil {
+		t.Error("accepted while the other one holds")
+	}
+	if err := p.accept(fresh, now.Add(2*time.Hour)); err != nil {
+		t.Error(err)
+	}
+	for at, want := range map[time.Duration]string{-2 * time.Hour: "the CRL holds from ", 4 * time.Hour: "the CRL held until "} {
+		if err := p.accept(fresh, now.Add(at)); err == nil || at > 0 && !strings.Contains(err.Error(), want) {
+			t.Errorf("%v: %v", at, err)
+		}
+	}
+}
+
+// TestPruned: what nobody has fetched for a month, and no other file.
+func TestPruned(t *testing.T) {
+	dir := t.TempDir()
+	for name, age := range map[string]time.Duration{
+		"old.crl": 31 * 24 * time.Hour, "new.crl": 29 * 24 * time.Hour, ".crl-left": 2 * time.Hour, ".crl-now": time.Minute, "other": 1000 * time.Hour,
+	} {
+		file := filepath.Join(dir, name)
+		when := time.Now().Add(-age)
+		if err := os.WriteFile(file, nil, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Chtimes(file, when, when); err != nil {
+			t.Fatal(err)
+		}
+	}
+	(&Sources{Dir: dir}).prune(time.Now())
+	(&Sources{}).prune(time.Now())
+	var left []string
+	entries, _ := os.ReadDir(dir)
+	for _, e := range entries {
+		left = append(left, e.Name())
+	}
+	if strings.Join(left, " ") != ".crl-now new.crl other" {
+		t.Error(left)
 	}
 }
 
