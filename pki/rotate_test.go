@@ -5,9 +5,12 @@ package pki
 
 import (
 	"context"
+	"crypto/tls"
 	"crypto/x509"
 	"errors"
+	"fmt"
 	"slices"
+	"sync"
 	"testing"
 	"time"
 )
@@ -169,4 +172,76 @@ func TestRotateIssuer(t *testing.T) {
 	if !slices.Equal(got, []int{1, 2, 3}) || !ca.Revoked(first[0]) {
 		t.Errorf("generations %v, revoked: %v", got, ca.Revoked(first[0]))
 	}
+}
+
+// While issuers and roots are rotated others issue, mint and ask what is
+// revoked: whatever they get verifies, and is on record by the issuer that
+// signed it.
+func TestRotateUnderLoad(t *testing.T) {
+	ca := memoryCA(t, Settings{}, Options{})
+	ctx := t.Context()
+	old := map[Domain]*x509.Certificate{Edge: ca.Roots(Edge)[0], Identity: ca.Roots(Identity)[0]}
+	req, _ := csr(t, x509.CertificateRequest{})
+	stop := make(chan struct{})
+	var all sync.WaitGroup
+	work := func(r Role, get func(n int) ([]*x509.Certificate, error)) {
+		all.Go(func() {
+			for n := 0; ; n++ {
+				select {
+				case <-stop:
+					return
+				default:
+				}
+				chain, err := get(n)
+				if err == nil {
+					err = verify(chain, r.usage(), time.Now(), old[r.Domain()])
+				}
+				if err == nil && (r == Server || r == Client) {
+					_, c, found := ca.Find(SerialText(chain[0].SerialNumber))
+					if err = found; err == nil && (!c.Equal(chain[0]) || ca.Revoked(c) || c.CheckSignatureFrom(chain[1]) != nil) {
+						err = errors.New("another is on record, or it is revoked")
+					}
+				}
+				if err != nil {
+					t.Errorf("%s: %v", r, err)
+					return
+				}
+			}
+		})
+	}
+	minted := func(r Role, f func(n int) (*tls.Certificate, error)) {
+		work(r, func(n int) ([]*x509.Certificate, error) {
+			c, err := f(n)
+			if err != nil {
+				return nil, err
+			}
+			var der []byte
+			for _, b := range c.Certificate {
+				der = append(der, b...)
+			}
+			return x509.ParseCertificates(der)
+		})
+	}
+	work(Server, func(int) ([]*x509.Certificate, error) {
+		return ca.Issue(ctx, Request{Role: Server, CSR: req, DNS: []string{"www.test"}})
+	})
+	work(Client, func(int) ([]*x509.Certificate, error) {
+		return ca.Issue(ctx, Request{Role: Client, CSR: req, User: "alice"})
+	})
+	minted(Intercept, func(n int) (*tls.Certificate, error) { return ca.Minter(Intercept).Host(fmt.Sprintf("h%d.test", n%5)) })
+	minted(Delegated, func(n int) (*tls.Certificate, error) { return ca.Minter(Delegated).User(fmt.Sprintf("u%d", n%5), "") })
+	for n := range 5 {
+		for _, r := range Roles {
+			if err := ca.RotateIssuer(ctx, r); err != nil {
+				t.Error(err)
+			}
+		}
+		for _, d := range []Domain{Edge, Identity} {
+			if step := []Step{Prepare, Prepare, Switch, Switch, Switch}[n]; ca.RotateRoot(ctx, d, step) != nil {
+				t.Errorf("step %v of the %v root", step, d)
+			}
+		}
+	}
+	close(stop)
+	all.Wait()
 }
