@@ -98,17 +98,20 @@ func (w *certWatch) run(ctx context.Context, once bool) error {
 	tick := time.NewTicker(w.every)
 	defer tick.Stop()
 	for {
+		var next *certListing
 		select {
 		case <-ctx.Done():
 			return nil
 		case <-files.Changed:
+			next, err = w.g.gather(w.cmd)
 		case <-tick.C:
+			next, err = w.again(l)
 		}
-		l, err := w.g.gather(w.cmd)
 		if err != nil {
 			w.fails(err)
 			continue
 		}
+		l = next
 		w.trouble = ""
 		if err := w.look(l, false); err != nil {
 			return err
@@ -117,6 +120,24 @@ func (w *certWatch) run(ctx context.Context, once bool) error {
 			w.fails(err)
 		}
 	}
+}
+
+// again is the list anew when a gateway can be asked. Without one it is the
+// last, at a later time: nobody opens the CA every so often and keeps a gateway
+// that starts from it.
+func (w *certWatch) again(l *certListing) (*certListing, error) {
+	if path, err := socketPath(w.g.state); err == nil {
+		if c, err := dialAdmin(path); err == nil {
+			c.Close()
+			return w.g.gather(w.cmd)
+		}
+	}
+	if l.Running {
+		return nil, fmt.Errorf("the gateway on %s does not answer any more", w.g.state)
+	}
+	later := *l
+	later.Time = time.Now().UTC()
+	return &later, nil
 }
 
 // fails tells why nothing can be seen, once.
