@@ -140,11 +140,14 @@ func (q *Question) stapled(way []*x509.Certificate) []Finding {
 // unused tells of certificates that came along and are not on the way.
 func (q *Question) unused(way []*x509.Certificate) []Finding {
 	var left []*x509.Certificate
-	for _, c := range q.Chain {
-		if !slices.ContainsFunc(way, c.Equal) && !slices.ContainsFunc(left, c.Equal) {
+	seen := make(map[string]bool)
+	for _, c := range slices.Concat(way, q.Chain) {
+		if !seen[string(c.Raw)] {
 			left = append(left, c)
 		}
+		seen[string(c.Raw)] = true
 	}
+	left = left[min(len(way), len(left)):]
 	if len(left) == 0 {
 		return nil
 	}

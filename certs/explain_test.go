@@ -346,3 +346,23 @@ func TestExplainManyAuthorities(t *testing.T) {
 		t.Errorf("%+v", v)
 	}
 }
+
+// TestExplainManyNamesakes: the issuer is found among thousands of its name, by
+// its key identifier, without a signature checked for each.
+func TestExplainManyNamesakes(t *testing.T) {
+	root := middle(t, nil, "Root", nil)
+	sub := middle(t, root, "Sub", nil)
+	q := Question{Chain: chainOf(leafOf(t, sub, nil)), Roots: chainOf(root)}
+	one := middle(t, root, "Sub", func(c *x509.Certificate) { c.SubjectKeyId = []byte("another") })
+	for i := range 3000 {
+		c := *one.cert // the same name, and each another certificate
+		c.Raw = append(c.Raw[:len(c.Raw):len(c.Raw)], byte(i), byte(i>>8))
+		q.Chain = append(q.Chain, &c)
+	}
+	q.Chain = append(q.Chain, sub.cert)
+	v := ExplainChain(q)
+	if !v.Trusted || len(v.Path) != 3 || len(v.Findings) != 1 || v.Findings[0].text() !=
+		`warning unused -1: "CN=Sub" and 2999 more came along and are not part of the chain: take it out, unless some clients need it` {
+		t.Errorf("%v %d %+v", v.Trusted, len(v.Path), v.Findings)
+	}
+}

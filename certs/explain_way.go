@@ -13,6 +13,7 @@ import (
 const (
 	maxWay   = 10  // certificates on a way; nobody's chain is that long
 	maxSteps = 400 // certificates looked at: many that issue each other have a factorial of ways
+	maxTries = 64  // signatures checked for one of them: a file can hold thousands of one name
 )
 
 // ways looks for the way from a leaf to a root on which the least is wrong.
@@ -65,14 +66,35 @@ func (w *ways) walk(way []*x509.Certificate) {
 
 // above is what may have issued the last of way, by name and key: roots first.
 func (w *ways) above(way, anchors []*x509.Certificate) (up []*x509.Certificate) {
-	top := way[len(way)-1]
-	for _, c := range slices.Concat(anchors, w.sent[string(top.RawIssuer)]) {
-		known := func(k *x509.Certificate) bool { return bytes.Equal(k.Raw, c.Raw) }
-		if !slices.ContainsFunc(way, known) && !slices.ContainsFunc(up, known) && (signed(top, c) || unverifiable(top)) {
+	top, tries := way[len(way)-1], 0
+	for _, c := range likelyFirst(top, slices.Concat(anchors, w.sent[string(top.RawIssuer)])) {
+		if slices.ContainsFunc(way, c.Equal) || slices.ContainsFunc(up, c.Equal) {
+			continue
+		}
+		if tries++; tries > maxTries {
+			break
+		}
+		if signed(top, c) || unverifiable(top) {
 			up = append(up, c)
 		}
 	}
 	return up
+}
+
+// likelyFirst puts those in front whose key c names as its issuer's.
+func likelyFirst(c *x509.Certificate, issuers []*x509.Certificate) []*x509.Certificate {
+	if len(issuers) <= maxTries || len(c.AuthorityKeyId) == 0 {
+		return issuers
+	}
+	var likely, others []*x509.Certificate
+	for _, i := range issuers {
+		if bytes.Equal(i.SubjectKeyId, c.AuthorityKeyId) {
+			likely = append(likely, i)
+		} else {
+			others = append(others, i)
+		}
+	}
+	return append(likely, others...)
 }
 
 // anchors returns the trusted certificates that may have issued c, and whether
