@@ -86,6 +86,16 @@ func (a *admin) certRoutes() {
 	a.handle("POST /v1/certs/renew", a.certRenew)
 }
 
+// of has a answer for a gateway that runs: its listener, and who its clients are.
+func (a *admin) of(f *front, who *identities) *admin {
+	a.serving, a.keeper = true, f.keeper
+	for _, text := range who.o.clientCAs {
+		file, _, _ := strings.Cut(text, ",")
+		a.clientCAs = append(a.clientCAs, file)
+	}
+	return a
+}
+
 func (a *admin) certList(c *adminCall) (any, error) {
 	now, q := time.Now(), c.URL.Query()
 	out := keptEntries{Running: a.serving, Certificates: []certEntry{}}

@@ -144,7 +144,7 @@ func run(o runOptions) error {
 	}
 	defer proofs.Close()
 	who.reload("file change") // what was written before anybody watched
-	admin := newAdmin(slot)
+	admin := newAdmin(slot).of(front, who)
 	admin.handle("GET /v1/origins/expiring", func(*adminCall) (any, error) { return expiry.List(), nil })
 	stopAdmin, err := serveAdmin(admin)
 	if err != nil {
