@@ -32,6 +32,7 @@ import (
 // had from the gateway itself. The zero front is for a gateway without TLS.
 type front struct {
 	o      tlsOptions
+	serve  acmeServeOptions
 	hosts  []netip.Addr // at which clients connect
 	keeper *certs.Keeper
 	ca     *pki.CA   // nil: files only
@@ -44,7 +45,7 @@ type front struct {
 // openFront reads and issues what is needed to meet clients. Certificates that
 // have to be obtained come after start: nothing waits for them.
 func openFront(ctx context.Context, o runOptions, slot *caSlot, listeners []net.Listener, names *tunnel.Names, logger *zerolog.Logger) (*front, error) {
-	f := &front{o: o.tls, again: make(chan struct{}, 1), logger: logger}
+	f := &front{o: o.tls, serve: o.acmeServe, again: make(chan struct{}, 1), logger: logger}
 	if !f.o.wanted() {
 		return f, nil
 	}

@@ -29,7 +29,9 @@ func (f *front) openACME(names *tunnel.Names) error {
 	f.keeper.ACME = &certs.ACME{Secrets: sealed{f.ca.Secrets()}, Contact: f.o.contact}
 	if f.o.directory != "" {
 		f.keeper.Names = f.o.names
-		return f.openAuthority(names)
+		if err := f.openAuthority(names); err != nil || !f.serve.serve {
+			return err
+		}
 	}
 	// Addresses, and names without a dot, are in the fallback only.
 	var obtained []string
@@ -38,13 +40,22 @@ func (f *front) openACME(names *tunnel.Names) error {
 			obtained = append(obtained, name)
 		}
 	}
-	server, err := f.ca.ACME(pki.ACMEOptions{Names: obtained, Life: f.life(), Own: f.keeper.Dial})
+	o := pki.ACMEOptions{Names: obtained, Life: f.life(), Own: f.keeper.Dial}
+	err := f.serve.fill(&o, names)
+	if err == nil {
+		f.server, err = f.ca.ACME(o)
+	}
 	if err != nil {
 		return &exitError{code: exitUsage, err: fmt.Errorf("--tls-name: %w", err)}
 	}
-	f.server = server
+	if f.serve.serve && len(obtained) == 0 {
+		return &exitError{code: exitUsage, err: errors.New("--acme-serve: give a --tls-name with a dot in it, under which the server is asked")}
+	}
+	if f.o.directory != "" {
+		return nil
+	}
 	f.keeper.Names = obtained
-	f.keeper.ACME.Directory, f.keeper.ACME.Transport = server.Directory(), server.Transport()
+	f.keeper.ACME.Directory, f.keeper.ACME.Transport = f.server.Directory(), f.server.Transport()
 	return nil
 }
 

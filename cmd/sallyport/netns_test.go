@@ -25,6 +25,7 @@ func TestScriptsOnPublicAddresses(t *testing.T) {
 			"addr add 93.184.216.37/32 dev lo",
 			"addr add 93.184.216.38/32 dev lo",
 			"addr add 10.1.2.3/32 dev lo",
+			"addr add 10.1.2.4/32 dev lo",
 			"addr add 169.254.169.254/32 dev lo",
 			"-6 addr add 2606:2800:21f::1/128 dev lo nodad",
 		} {

@@ -37,6 +37,8 @@ type runOptions struct {
 	identity identityOptions
 	missing  func(policy.Fact) string // what it takes to find out something about clients
 	tls      tlsOptions
+
+	acmeServe acmeServeOptions
 }
 
 func runCommand() *cobra.Command {
@@ -69,6 +71,7 @@ SALLYPORT_POLICY. A changed policy file is loaded at once, and on SIGHUP.`,
 	o.identity.flags(f)
 	f.StringVar(&o.resolver, "resolver", "", "DNS server to ask, as IP:PORT (default: the system's)")
 	o.tls.flags(f)
+	o.acmeServe.flags(f)
 	return cmd
 }
 
@@ -87,6 +90,9 @@ func run(o runOptions) error {
 		return &exitError{code: exitUsage, err: fmt.Errorf("--fast-path %s: it is on or off", o.fastPath)}
 	}
 	if err := o.tls.check(o.state); err != nil {
+		return err
+	}
+	if err := o.acmeServe.check(o.tls); err != nil {
 		return err
 	}
 	names := &tunnel.Names{Resolver: resolver}
