@@ -121,8 +121,9 @@ func (s *ACME) router() http.Handler {
 	})
 	r.Get("/acme/directory", s.directory)
 	r.Head("/acme/directory", s.directory)
-	r.Post("/acme/key-change", s.keyChange)
 	acmeapi.Route(r)
+	r.Post("/acme/key-change", s.keyChange)
+	r.Post("/acme/authz/{authzID}", s.authorization)
 	return r
 }
 

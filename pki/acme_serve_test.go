@@ -272,6 +272,32 @@ func TestACMEChallengeOfAnotherAuthorization(t *testing.T) {
 	}
 }
 
+func TestACMEDeactivatesAuthorizations(t *testing.T) {
+	ctx := within30s(t)
+	w := openWorld(t, nil)
+	c := w.registered(ctx)
+	o, err := c.AuthorizeOrder(ctx, acme.DomainIDs("www.corp.test"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := w.registered(ctx).RevokeAuthorization(ctx, o.AuthzURLs[0]); refusedWith(t, err).StatusCode != 404 {
+		t.Errorf("by another account: %v", err)
+	}
+	az, err := c.GetAuthorization(ctx, o.AuthzURLs[0])
+	if err != nil || az.Status != acme.StatusPending || len(az.Challenges) != 2 {
+		t.Fatalf("%+v, %v", az, err)
+	}
+	if err := w.fulfil(ctx, c, az, "http-01"); err != nil {
+		t.Fatal(err)
+	}
+	if err := c.RevokeAuthorization(ctx, az.URI); err != nil {
+		t.Fatal(err)
+	}
+	if o, err = c.GetOrder(ctx, o.URI); err != nil || o.Status != acme.StatusInvalid {
+		t.Errorf("its order is %+v, %v", o, err)
+	}
+}
+
 // Defect 5: smallstep deletes nothing, and writes a row for each nonce.
 func TestDefect5NothingIsKeptForEver(t *testing.T) {
 	ctx := within30s(t)
