@@ -23,6 +23,8 @@ type caSlot struct {
 	log            func(format string, a ...any)
 	wait           time.Duration // for another process to close it; zero: a quarter of a second
 
+	revoked func() // told that a certificate has been revoked; nil: nobody is
+
 	mu         sync.Mutex
 	ca         *pki.CA
 	passphrase pki.Passphrase // without its text
@@ -69,6 +71,13 @@ func (s *caSlot) get() (*pki.CA, error) {
 	}
 	s.ca, s.passphrase = ca, pki.Passphrase{From: p.From, Beside: p.Beside}
 	return ca, nil
+}
+
+// opened is the CA if it is open.
+func (s *caSlot) opened() *pki.CA {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.ca
 }
 
 // read reads the passphrase.

@@ -5,6 +5,7 @@ package main
 
 import (
 	"cmp"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"net"
@@ -17,6 +18,7 @@ import (
 
 	"sallyport/gateway"
 	"sallyport/gateway/identity"
+	"sallyport/pki"
 	"sallyport/policy"
 )
 
@@ -70,18 +72,20 @@ type identities struct {
 	sources identity.Sources // as loaded
 	crls    []*identity.CRLs // of each --client-crl
 	cas     []*identity.Authority
+	own     *identity.Authority // among them; nil: there is none
 }
 
-// openIdentities reads the files. tls says that clients can come by TLS, and own,
-// which may be nil, is the gateway's own CA.
-func openIdentities(o runOptions, tls bool, own *identity.Authority, logger *zerolog.Logger) (*identities, error) {
-	i := &identities{o: o.identity, listen: o.listen, tls: tls, logger: logger}
+// openIdentities reads the files. The gateway's own CA, where there is or will be
+// one, is known from meet on.
+func openIdentities(o runOptions, logger *zerolog.Logger) (*identities, error) {
+	i := &identities{o: o.identity, listen: o.listen, tls: o.tls.wanted(), logger: logger}
 	if err := i.o.check(); err != nil {
 		return nil, err
 	}
 	i.prover.OverPlain = i.o.overPlain
-	if own != nil {
-		i.cas = append(i.cas, own)
+	if slot := (&caSlot{state: o.state}); i.tls && (len(o.tls.names) > 0 || slot.exists()) {
+		i.own = &identity.Authority{Name: "the gateway's own CA", Own: true, Roots: func() []*x509.Certificate { return nil }}
+		i.cas = append(i.cas, i.own)
 	}
 	if err := i.authorities(); err != nil {
 		return nil, &exitError{exitUsage, err}
@@ -128,10 +132,47 @@ func (i *identities) authorities() error {
 	return nil
 }
 
-// any reports whether anything but addresses can be proven.
-func (i *identities) any() bool {
-	s := i.sources
-	return s.Passwords != nil || s.Tokens != nil || s.Certificates != nil
+// meet has s find out who clients are, by certificates too where it speaks TLS.
+// slot has the gateway's own CA. It is called before s serves anybody.
+func (i *identities) meet(s *gateway.Server, slot *caSlot) error {
+	if i.own != nil {
+		ca, err := slot.get()
+		if err != nil {
+			return fmt.Errorf("the gateway's own CA, whose client certificates it takes: %w", err)
+		}
+		i.own.TrustDomain = ca.Settings().TrustDomain
+		i.own.Roots = func() []*x509.Certificate {
+			if ca := slot.opened(); ca != nil {
+				return ca.Roots(pki.Identity)
+			}
+			return nil
+		}
+		i.own.Between = func() (all []*x509.Certificate) {
+			if ca := slot.opened(); ca != nil {
+				for _, issuer := range ca.Issuers() {
+					if issuer.Role == pki.Client {
+						all = append(all, issuer.Chain...)
+					}
+				}
+			}
+			return all
+		}
+		i.own.Revoked = func(c *x509.Certificate) bool {
+			ca := slot.opened()
+			return ca == nil || ca.Revoked(c)
+		}
+		if err := i.use(); err != nil {
+			return err
+		}
+		slot.revoked = s.Recheck
+	}
+	if i.sources.Certificates != nil && s.TLS != nil {
+		identity.Ask(s.TLS)
+	}
+	if i.sources.Passwords != nil || i.sources.Tokens != nil || i.sources.Certificates != nil {
+		s.Identify = i.Identify
+	}
+	return nil
 }
 
 // missing is what it takes to find out something about clients; "": nothing.

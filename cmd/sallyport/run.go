@@ -98,7 +98,7 @@ func run(o runOptions) error {
 	names := &tunnel.Names{Resolver: resolver}
 	origins := openOrigins(o.state, names, &logger)
 	defer origins.sources.Close()
-	who, err := openIdentities(o, o.tls.wanted(), nil, &logger)
+	who, err := openIdentities(o, &logger)
 	if err != nil {
 		return err
 	}
@@ -115,9 +115,6 @@ func run(o runOptions) error {
 		Standard:   o.fastPath == "off",
 		Observe:    func(r *gateway.Record) { logRecord(&logger, r); hits.Observe(r); expiry.Observe(r) },
 		ErrorLog:   log.New(warnings{&logger}, "", 0),
-	}
-	if who.any() {
-		server.Identify = who.Identify
 	}
 	// Signals are caught before anybody can know that we listen.
 	signals := make(chan os.Signal, 2)
@@ -137,6 +134,10 @@ func run(o runOptions) error {
 		return err
 	}
 	front.configure(server)
+	if err := who.meet(server, slot); err != nil {
+		closeAll(listeners)
+		return &exitError{code: exitFailed, err: err}
+	}
 	watch, err := watchFiles(active.now.Load().files)
 	if err != nil {
 		closeAll(listeners)

@@ -19,6 +19,10 @@ type Authority struct {
 	Name  string                     // for messages
 	Roots func() []*x509.Certificate // called often, from many goroutines; those trusted now
 
+	// Between are its issuers below the roots: clients that leave them away are met
+	// all the same. nil: there are none.
+	Between func() []*x509.Certificate
+
 	// Revoked reports whether a certificate that verified is not to be believed any
 	// more; nil: none is.
 	Revoked func(*x509.Certificate) bool

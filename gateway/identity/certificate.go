@@ -102,12 +102,17 @@ func (v *verified) rooted() bool {
 // chain verifies a certificate for client authentication, by one authority after
 // the other.
 func (c *Certificates) chain(shown []*x509.Certificate, now time.Time) (*verified, error) {
-	between := x509.NewCertPool()
-	for _, x := range shown[1:] {
-		between.AddCert(x)
-	}
 	var why error
 	for _, a := range c.authorities {
+		between := x509.NewCertPool()
+		for _, x := range shown[1:] {
+			between.AddCert(x)
+		}
+		if a.Between != nil {
+			for _, x := range a.Between() {
+				between.AddCert(x)
+			}
+		}
 		roots := x509.NewCertPool()
 		for _, r := range a.Roots() {
 			roots.AddCert(r)
