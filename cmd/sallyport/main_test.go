@@ -47,6 +47,7 @@ func TestScriptsByNetHTTP(t *testing.T) {
 	for _, f := range files {
 		switch name := filepath.Base(f); {
 		case strings.HasPrefix(name, "policy_"), strings.HasPrefix(name, "engine_"), strings.HasPrefix(name, "ca_"): // nothing is served; or of the engine alone
+		case name == "tls_testssl.txtar": // two minutes about handshakes, which are the same
 		default:
 			on = append(on, f)
 		}
@@ -89,6 +90,7 @@ func runScripts(t *testing.T, params testscript.Params, vars ...string) {
 			"many":         cmdMany,
 
 			"freeport":   cmdFreePort,
+			"handshake":  cmdHandshake,
 			"daemon":     cmdDaemon,
 			"said":       cmdSaid,
 			"servercert": cmdServerCert,
