@@ -29,6 +29,9 @@ type admin struct {
 	keeper    *certs.Keeper // of the listener's certificates; nil: it has none, or no gateway is here
 	clientCAs []string      // files with the CAs of clients
 	serving   bool          // a gateway is here
+
+	changed func()                      // called when something about the CA was changed; nil: nobody wants to know
+	rotated func(context.Context) error // has the listener follow a new issuer; nil: there is none
 }
 
 // Bounds of a conversation with an admin.

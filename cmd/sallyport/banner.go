@@ -23,6 +23,7 @@ func banner(w io.Writer, o runOptions, listeners []net.Listener, l *loaded) {
 	}
 	url := "http://" + reachable(listeners[0].Addr())
 	fmt.Fprintf(w, "\n  export http_proxy=%s https_proxy=%s HTTP_PROXY=%s HTTPS_PROXY=%s\n\n", url, url, url, url)
+	bannerTLS(w, o, listeners[0].Addr())
 	source := "the built-in policy"
 	if o.policy != "" {
 		source = o.policy
@@ -57,6 +58,22 @@ func banner(w io.Writer, o runOptions, listeners []net.Listener, l *loaded) {
 	fmt.Fprintf(t, "  state\t%s (client certificates by name: secrets/NAME.pem)\n", state)
 	fmt.Fprintf(t, "  log\tstderr\n")
 	t.Flush()
+	fmt.Fprintln(w)
+}
+
+// bannerTLS tells how to come by TLS, and what to trust for that.
+func bannerTLS(w io.Writer, o runOptions, addr net.Addr) {
+	if len(o.tls.names) == 0 {
+		return
+	}
+	_, port, _ := net.SplitHostPort(addr.String())
+	url := "https://" + net.JoinHostPort(o.tls.names[0], port)
+	fmt.Fprintf(w, "By TLS on the same port:\n\n  export http_proxy=%s https_proxy=%s HTTP_PROXY=%s HTTPS_PROXY=%s\n", url, url, url, url)
+	if o.tls.directory == "" {
+		state := caFlags{state: o.state}
+		fmt.Fprintf(w, "  sallyport ca root%s --domain edge > edge.pem    # what clients trust\n", state.shown())
+		fmt.Fprintf(w, "  sallyport ca issue%s --user NAME --out NAME     # a certificate that proves who a client is\n", state.shown())
+	}
 	fmt.Fprintln(w)
 }
 

@@ -184,6 +184,8 @@ func (a *admin) changing(c *adminCall, e auditEntry, do func(*auditEntry) error)
 	if err != nil {
 		e.Result = resultFailed
 		e.failure(err)
+	} else if a.changed != nil {
+		a.changed()
 	}
 	if lost := a.audit(e); lost != nil {
 		if err == nil {

@@ -210,9 +210,6 @@ func (a *admin) caRevoke(c *adminCall) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	if a.ca.revoked != nil {
-		a.ca.revoked()
-	}
 	r, _, err = ca.Find(serial)
 	return issuedOf(r), err
 }

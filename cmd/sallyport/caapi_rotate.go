@@ -80,7 +80,19 @@ func (a *admin) caRotateIssuer(c *adminCall) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	return issuersIn(ca, role), nil
+	return issuersIn(ca, role), a.follow(c)
+}
+
+// follow has the listener show certificates of the issuer that signs now. That
+// it cannot undoes nothing.
+func (a *admin) follow(c *adminCall) error {
+	if a.rotated == nil {
+		return nil
+	}
+	if err := a.rotated(c.Context()); err != nil {
+		return fmt.Errorf("it was done, and the listener shows its certificates of before until they can be renewed: %w", err)
+	}
+	return nil
 }
 
 // issuersIn are the generations of one role.
@@ -129,7 +141,7 @@ func (a *admin) caRotateRoot(c *adminCall) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	return rootsOf(ca, domain), nil
+	return rootsOf(ca, domain), a.follow(c)
 }
 
 // tooEarly refuses to retire a root that somebody may still need.
@@ -249,7 +261,7 @@ func (a *admin) caImport(c *adminCall) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	return issuersIn(ca, role), nil
+	return issuersIn(ca, role), a.follow(c)
 }
 
 // parseChain reads all certificates of a PEM text.

@@ -23,8 +23,6 @@ type caSlot struct {
 	log            func(format string, a ...any)
 	wait           time.Duration // for another process to close it; zero: a quarter of a second
 
-	revoked func() // told that a certificate has been revoked; nil: nobody is
-
 	mu         sync.Mutex
 	ca         *pki.CA
 	passphrase pki.Passphrase // without its text

@@ -15,7 +15,6 @@ import (
 	"net/http"
 	"net/netip"
 	"slices"
-	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -35,7 +34,7 @@ type front struct {
 	serve  acmeServeOptions
 	hosts  []netip.Addr // at which clients connect
 	keeper *certs.Keeper
-	ca     *pki.CA   // nil: files only
+	ca     *pki.CA   // nil: there is none
 	server *pki.ACME // nil: another authority issues
 	watch  *watcher  // of the files; nil: there are none
 	again  chan struct{}
@@ -44,16 +43,17 @@ type front struct {
 
 // openFront reads and issues what is needed to meet clients. Certificates that
 // have to be obtained come after start: nothing waits for them.
-func openFront(ctx context.Context, o runOptions, slot *caSlot, listeners []net.Listener, names *tunnel.Names, logger *zerolog.Logger) (*front, error) {
-	f := &front{o: o.tls, serve: o.acmeServe, again: make(chan struct{}, 1), logger: logger}
+// ca is the gateway's own, nil when there is none.
+func openFront(ctx context.Context, o runOptions, ca *pki.CA, listeners []net.Listener, names *tunnel.Names, logger *zerolog.Logger) (*front, error) {
+	f := &front{o: o.tls, serve: o.acmeServe, ca: ca, again: make(chan struct{}, 1), logger: logger}
 	if !f.o.wanted() {
 		return f, nil
 	}
 	f.hosts = listenAddrs(listeners)
 	f.keeper = &certs.Keeper{Files: f.o.pairs(), Report: f.report}
 	if len(f.o.names) > 0 {
-		if err := f.openCA(slot, o.listen[0], listeners[0].Addr()); err != nil {
-			return nil, err
+		if err := locateCA(ca, o, listeners); err != nil {
+			return nil, fmt.Errorf("--tls-name: %w", err)
 		}
 		f.keeper.Fallback = f.fallback
 		if err := f.openACME(names); err != nil {
@@ -71,35 +71,6 @@ func openFront(ctx context.Context, o runOptions, slot *caSlot, listeners []net.
 		f.watch = w
 	}
 	return f, nil
-}
-
-// openCA opens the gateway's own CA, and makes it first where there is none.
-// addr is where the gateway listens, which was told to by listen.
-func (f *front) openCA(slot *caSlot, listen string, addr net.Addr) error {
-	if !slot.exists() {
-		var s pki.Settings
-		for _, name := range f.o.names {
-			if obtainable(name) {
-				s.Exclude = append(s.Exclude, strings.ToLower(name)) // the gateway does not intercept itself
-			}
-		}
-		// Certificates say where revocation is told. A port that is another one at the
-		// next start is no such place.
-		a, err := netip.ParseAddrPort(addr.String())
-		if err == nil && !strings.HasSuffix(listen, ":0") {
-			s.URL = "http://" + net.JoinHostPort(f.o.names[0], strconv.Itoa(int(a.Port())))
-		}
-		if err := slot.init(s); err != nil {
-			return fmt.Errorf("--tls-name: %w", err)
-		}
-		f.logger.Info().Str("directory", slot.dir()).Msg("the gateway has made a CA of its own; clients need its edge root: sallyport ca root")
-	}
-	ca, err := slot.get()
-	if err != nil {
-		return fmt.Errorf("--tls-name: %w", err)
-	}
-	f.ca = ca
-	return nil
 }
 
 // fallback issues the certificate for clients that name no host: for all names
@@ -182,9 +153,11 @@ func (f *front) start(ctx context.Context) (stop func()) {
 	var all sync.WaitGroup
 	if f.keeper != nil {
 		all.Go(func() { f.keeper.Run(ctx) })
+		all.Go(func() { _ = f.rotated(ctx) }) // when a command has rotated while no gateway ran; it is reported
 	}
 	if f.ca != nil {
 		all.Go(func() { f.ca.Run(ctx) })
+		all.Go(func() { watchCA(ctx, f.ca, f.logger) })
 	}
 	if f.watch != nil {
 		all.Go(func() { f.follow(ctx) })

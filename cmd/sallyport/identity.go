@@ -143,7 +143,7 @@ func (i *identities) meet(s *gateway.Server, slot *caSlot) error {
 		i.own.TrustDomain = ca.Settings().TrustDomain
 		i.own.Roots = func() []*x509.Certificate {
 			if ca := slot.opened(); ca != nil {
-				return ca.Roots(pki.Identity)
+				return ca.Anchors(pki.Identity) // of a company, the issuer that was imported: its root has others
 			}
 			return nil
 		}
@@ -164,7 +164,6 @@ func (i *identities) meet(s *gateway.Server, slot *caSlot) error {
 		if err := i.use(); err != nil {
 			return err
 		}
-		slot.revoked = s.Recheck
 	}
 	if i.sources.Certificates != nil && s.TLS != nil {
 		identity.Ask(s.TLS)

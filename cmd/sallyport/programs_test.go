@@ -198,6 +198,7 @@ func serveGit(w http.ResponseWriter, r *http.Request, dir string) {
 }
 
 // cmdReadme runs a command line that the README shows, word for word: readme LINE.
+// Its program is the one under test, whatever it was built as.
 func cmdReadme(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) != 1 {
 		ts.Fatalf("usage: readme line")
@@ -207,6 +208,10 @@ func cmdReadme(ts *testscript.TestScript, neg bool, args []string) {
 	if !regexp.MustCompile(`(?m)^` + regexp.QuoteMeta(args[0]) + `( +#.*)?$`).Match(text) {
 		ts.Fatalf("the README does not show %q", args[0])
 	}
-	words := strings.Fields(args[0])
+	line, file, redirected := strings.Cut(strings.TrimPrefix(args[0], "bin/"), " > ")
+	words := strings.Fields(line)
 	ts.Check(ts.Exec(words[0], words[1:]...))
+	if redirected {
+		ts.Check(os.WriteFile(ts.MkAbs(file), []byte(ts.ReadFile("stdout")), 0o600))
+	}
 }

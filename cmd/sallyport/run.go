@@ -95,6 +95,15 @@ func run(o runOptions) error {
 	if err := o.acmeServe.check(o.tls); err != nil {
 		return err
 	}
+	admin := newAdmin(&caSlot{
+		state: o.state, passphraseFile: o.tls.passphraseFile, wait: 5 * time.Second,
+		log: func(format string, a ...any) { logger.Info().Msgf(format, a...) },
+	})
+	defer admin.ca.close()
+	ca, err := openOwnCA(o, admin, &logger)
+	if err != nil {
+		return &exitError{code: exitFailed, err: err}
+	}
 	names := &tunnel.Names{Resolver: resolver}
 	origins := openOrigins(o.state, names, &logger)
 	defer origins.sources.Close()
@@ -126,15 +135,13 @@ func run(o runOptions) error {
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
-	slot := &caSlot{state: o.state, passphraseFile: o.tls.passphraseFile, log: func(format string, a ...any) { logger.Info().Msgf(format, a...) }}
-	defer slot.close()
-	front, err := openFront(ctx, o, slot, listeners, names, &logger)
+	front, err := openFront(ctx, o, ca, listeners, names, &logger)
 	if err != nil {
 		closeAll(listeners)
 		return err
 	}
 	front.configure(server)
-	if err := who.meet(server, slot); err != nil {
+	if err := who.meet(server, admin.ca); err != nil {
 		closeAll(listeners)
 		return &exitError{code: exitFailed, err: err}
 	}
@@ -151,7 +158,8 @@ func run(o runOptions) error {
 	}
 	defer proofs.Close()
 	who.reload("file change") // what was written before anybody watched
-	admin := newAdmin(slot).of(front, who)
+	admin.of(front, who)
+	admin.changed, admin.rotated = server.Recheck, front.rotated
 	admin.handle("GET /v1/origins/expiring", func(*adminCall) (any, error) { return expiry.List(), nil })
 	stopAdmin, err := serveAdmin(admin)
 	if err != nil {
