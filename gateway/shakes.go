@@ -70,8 +70,14 @@ func (c *conn) unshaken(err error) (why string, spoke bool) {
 		return "", false
 	}
 	var op *net.OpError
-	return shakeReason(err), !errors.As(err, &op) && !isTimeout(err) && !errors.Is(err, io.EOF)
+	spoke = !errors.As(err, &op) && !isTimeout(err) && !errors.Is(err, io.EOF) || op != nil && op.Op == localError
+	return shakeReason(err), spoke
 }
+
+// localError is what crypto/tls calls an error that it has told the peer by an alert.
+const localError = "local error"
+
+const distrust = "the client does not trust the gateway's certificate: it needs its root (sallyport ca root), or was given another name for the gateway than the certificate holds"
 
 // shakeReason explains a failed handshake to whoever reads the log.
 func shakeReason(err error) string {
@@ -87,7 +93,11 @@ func shakeReason(err error) string {
 	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
 		return "the client closed the connection in the middle of it"
 	case tlsAlert(err) && (strings.Contains(why, "unknown certificate") || strings.Contains(why, "bad certificate")):
-		return why + ": the client does not trust the gateway's certificate; it needs its root (sallyport ca root), or was given another name for the gateway than the certificate holds"
+		return why + ": " + distrust
+	case strings.HasPrefix(why, localError) && strings.Contains(why, "bad record MAC"):
+		// OpenSSL's clients of TLS 1.3 refuse a certificate by an alert in the clear,
+		// where one that is encrypted has to come.
+		return why + ", as from OpenSSL when " + distrust
 	}
 	return why
 }
