@@ -88,6 +88,7 @@ func runScripts(t *testing.T, params testscript.Params, vars ...string) {
 			"certificates": cmdCertificates,
 			"watching":     cmdWatching,
 			"many":         cmdMany,
+			"fetch2":       cmdFetch2,
 
 			"freeport":   cmdFreePort,
 			"handshake":  cmdHandshake,
