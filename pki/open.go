@@ -4,7 +4,6 @@
 package pki
 
 import (
-	"crypto/x509"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -44,84 +43,6 @@ type CA struct {
 	answers ocspAnswers
 	minted  ring
 	minters [2]*Minter // intercept, delegated
-}
-
-// Init makes an authority in dir, which it makes if it is not there: both
-// roots and all four issuers, sealed under the passphrase, of which it wants 8
-// bytes at least. It is ErrExists if there is one, and whole or not there at
-// all if the machine stops meanwhile.
-func Init(dir string, passphrase []byte, s Settings) error {
-	s, err := s.complete()
-	if err == nil {
-		err = os.MkdirAll(dir, 0o700)
-	}
-	if err == nil {
-		err = initialize(dir, passphrase, s, time.Now())
-	}
-	if err != nil {
-		return fmt.Errorf("making a certification authority in %s: %w", dir, err)
-	}
-	return nil
-}
-
-func initialize(dir string, passphrase []byte, s Settings, now time.Time) error {
-	root, err := openDir(dir)
-	if err != nil {
-		return err
-	}
-	defer root.Close()
-	if _, err := root.Lstat(databaseName); err == nil {
-		return ErrExists
-	}
-	temp := temporary(databaseName)
-	defer root.Remove(temp)
-	db, err := openBolt(root, temp, true, time.Second)
-	if err != nil {
-		return err
-	}
-	err = populate(db, passphrase, s, now)
-	if err := errors.Join(err, db.Close()); err != nil {
-		return err
-	}
-	return publish(root, temp, databaseName)
-}
-
-// format is the version of what is in ca.db. Another one is not opened.
-const format = "1"
-
-// populate makes an authority in an empty store.
-func populate(db store, passphrase []byte, s Settings, now time.Time) error {
-	lock, k, err := newLock(passphrase)
-	if err != nil {
-		return err
-	}
-	return db.Change(func(t tx) error {
-		if err := errors.Join(t.Put(bucketCA, "format", []byte(format)), t.Put(bucketCA, "kek", lock), putJSON(t, bucketCA, "settings", s)); err != nil {
-			return err
-		}
-		for _, d := range []Domain{Edge, Identity} {
-			r, key, err := s.makeRoot(d, 1, now)
-			if err != nil {
-				return err
-			}
-			if err := errors.Join(r.put(t), k.putKey(t, r.name(), 1, key)); err != nil {
-				return err
-			}
-			for _, role := range Roles {
-				if role.Domain() != d {
-					continue
-				}
-				i, err := s.makeIssuer(role, 1, r, key, now)
-				if err != nil {
-					return err
-				}
-				if err := errors.Join(i.put(t), k.putKey(t, i.name(), 1, i.key)); err != nil {
-					return err
-				}
-			}
-		}
-		return nil
-	})
 }
 
 // Open opens the authority in dir, until Close. It is ErrNone if there is
@@ -270,74 +191,4 @@ func (ca *CA) SetURL(u string) error {
 		settings.URL = u
 		return putJSON(t, bucketCA, "settings", settings)
 	})
-}
-
-// Roots returns what a domain is asked to trust, the newest first: one root,
-// two while roots are rotated, and the roots of companies whose issuers were
-// imported.
-func (ca *CA) Roots(d Domain) []*x509.Certificate {
-	return ca.state.Load().trusted(d, func(i *issuer) *x509.Certificate { return i.imported })
-}
-
-// Anchors is Roots for who verifies with Go: in place of a company's root,
-// which may have certified others, it has the imported issuer itself.
-func (ca *CA) Anchors(d Domain) []*x509.Certificate {
-	return ca.state.Load().trusted(d, (*issuer).cert)
-}
-
-func (s *state) trusted(d Domain, imported func(*issuer) *x509.Certificate) []*x509.Certificate {
-	var out []*x509.Certificate
-	add := func(c *x509.Certificate) {
-		for _, o := range out {
-			if o.Equal(c) {
-				return
-			}
-		}
-		out = append(out, c)
-	}
-	for n := range s.roots {
-		if r := s.roots[len(s.roots)-1-n]; r.domain == d {
-			add(r.cert)
-		}
-	}
-	for _, i := range s.issuers {
-		if i.role.Domain() == d && i.imported != nil {
-			add(imported(i))
-		}
-	}
-	return out
-}
-
-// An Issuer is one generation of what signs for a role.
-type Issuer struct {
-	Role       Role
-	Generation int // from 1
-	Current    bool
-	Imported   bool                // a company's, not our own
-	Chain      []*x509.Certificate // the issuer first, the root not among them
-	NotAfter   time.Time           // of the first in its chain to expire
-	RotateBy   time.Time           // when less is left than certificates should be good for
-}
-
-// Issuers returns every generation that has not expired, by role, the older
-// first.
-func (ca *CA) Issuers() []Issuer {
-	var out []Issuer
-	s := ca.state.Load()
-	for _, r := range Roles {
-		for _, i := range s.issuers {
-			if i.role == r {
-				out = append(out, Issuer{
-					Role: r, Generation: i.generation, Current: i.current, Imported: i.imported != nil,
-					Chain: i.chain, NotAfter: i.until, RotateBy: i.rotateBy(),
-				})
-			}
-		}
-	}
-	return out
-}
-
-// rotateBy is a sixth of the life before its end.
-func (i *issuer) rotateBy() time.Time {
-	return i.until.Add(-i.until.Sub(i.cert().NotBefore) / 6)
 }
