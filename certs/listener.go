@@ -15,10 +15,10 @@ import (
 
 // Config is a new configuration for a listener: TLS 1.2 and 1.3, forward
 // secrecy and authenticated encryption only, h2 and http/1.1. It belongs to the
-// caller, who may add how clients are authenticated, and has session ticket
-// keys of its own, which crypto/tls makes anew every day. Since a copy made by
-// Clone keeps them, what a client has proven to one configuration is not
-// forgotten by asking Config again but by using only the new one.
+// caller, who may add how clients are authenticated. Its session tickets are
+// sealed with keys of its own, which crypto/tls replaces every day and which
+// Clone copies. A session that is resumed has the certificate that the client
+// has shown when it began: whether that is still believed is to be asked anew.
 //
 // A connection whose negotiated protocol is acme-tls/1 was a challenge
 // (RFC 8737). It is answered completely by the handshake, shows a certificate
