@@ -38,6 +38,7 @@
 //	exchange.go  a request to its origin, and the head of the answer
 //	uploading.go the body behind the request, while the answer may come
 //	hop.go       a connection to an origin and what comes on it
+//	decrypted.go what a connection has to say inside TLS, on either side
 //	pool.go      those that wait for their next request
 //
 // And net/http does for HTTP/2, and for all when the engine is switched off:
