@@ -26,9 +26,10 @@ type admin struct {
 	ca    *caSlot
 	mux   *http.ServeMux
 
-	keeper    *certs.Keeper // of the listener's certificates; nil: it has none, or no gateway is here
-	clientCAs []string      // files with the CAs of clients
-	serving   bool          // a gateway is here
+	keeper    *certs.Keeper     // of the listener's certificates; nil: it has none, or no gateway is here
+	clientCAs []string          // files with the CAs of clients
+	origins   func() []expiring // origins whose certificates end soon; nil: no gateway is here
+	serving   bool              // a gateway is here
 
 	changed func()                      // called when something about the CA was changed; nil: nobody wants to know
 	rotated func(context.Context) error // has the listener follow a new issuer; nil: there is none

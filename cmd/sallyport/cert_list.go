@@ -41,7 +41,7 @@ func (g *certGather) flags(cmd *cobra.Command) {
 	f.StringSliceVar(&g.kinds, "kind", nil, "only these `kinds`: "+strings.Join(certKinds, ", "))
 }
 
-var certKinds = []string{kindListener, kindRoot, kindIssuer, kindIssued, kindClientCA, kindOrigin, kindOriginRoot, kindPin}
+var certKinds = []string{kindListener, kindRoot, kindIssuer, kindIssued, kindClientCA, kindMet, kindOrigin, kindOriginRoot, kindPin}
 
 func certListCommand() *cobra.Command {
 	var g certGather
@@ -49,9 +49,9 @@ func certListCommand() *cobra.Command {
 		Use:   "list",
 		Short: "List every certificate there is, and when it expires",
 		Long: `List the certificates of a gateway, the first to expire first: those of its
-listener, its CA's roots and issuers, the CAs of its clients, the client
-certificates and roots of origin profiles, and pins with the certificates they
-match, as far as those are known. The gateway that runs on the state directory is
+listener, its CA's roots and issuers, the CAs of its clients, those that origins
+have shown it and that end soon, the client certificates and roots of origin
+profiles, and pins with the certificates they match, as far as those are known. The gateway that runs on the state directory is
 asked; without one it is what the directory and the policy file say.
 
 Exit codes: 0 done, 1 something cannot be read, 6 something expires in the time

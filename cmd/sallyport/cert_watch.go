@@ -171,7 +171,7 @@ func (w *certWatch) look(l *certListing, first bool) error {
 		switch {
 		case !known && !first:
 			tell("new", e, "")
-		case known && old.SHA256 != e.SHA256 && e.SHA256 != "":
+		case known && old.Serial != e.Serial && e.Serial != "":
 			tell("renewed", e, old.Serial)
 			delete(w.told, key)
 		}
@@ -200,11 +200,13 @@ func (w *certWatch) look(l *certListing, first bool) error {
 
 // key is what stays the same of a certificate when it is renewed.
 func (e *certEntry) key() string {
-	key := e.Kind + "\x00" + e.Name + "\x00" + e.Where
-	if e.Kind == kindIssued {
-		key += "\x00" + e.Serial
+	switch e.Kind {
+	case kindIssued:
+		return e.Kind + "\x00" + e.Name + "\x00" + e.Serial
+	case kindMet: // where it was met last is another every time
+		return e.Kind + "\x00" + e.Name
 	}
-	return key
+	return e.Kind + "\x00" + e.Name + "\x00" + e.Where
 }
 
 // trouble is what there is to worry about; "" for nothing.

@@ -51,6 +51,7 @@ const (
 	kindIssuer     = "issuer"
 	kindIssued     = "issued"
 	kindClientCA   = "client CA"
+	kindMet        = "origin"
 	kindOrigin     = "origin client"
 	kindOriginRoot = "origin root"
 	kindPin        = "pin"
@@ -86,9 +87,10 @@ func (a *admin) certRoutes() {
 	a.handle("POST /v1/certs/renew", a.certRenew)
 }
 
-// of has a answer for a gateway that runs: its listener, and who its clients are.
-func (a *admin) of(f *front, who *identities) *admin {
-	a.serving, a.keeper = true, f.keeper
+// of has a answer for a gateway that runs: its listener, who its clients are, and
+// the origins that it has met.
+func (a *admin) of(f *front, who *identities, x *expiry) *admin {
+	a.serving, a.keeper, a.origins = true, f.keeper, x.List
 	for _, text := range who.o.clientCAs {
 		file, _, _ := strings.Cut(text, ",")
 		a.clientCAs = append(a.clientCAs, file)
@@ -103,6 +105,11 @@ func (a *admin) certList(c *adminCall) (any, error) {
 	if a.keeper != nil {
 		for _, s := range a.keeper.List() {
 			add(listenerEntry(s, now))
+		}
+	}
+	if a.origins != nil {
+		for _, o := range a.origins() {
+			add(originEntry(o, now))
 		}
 	}
 	for _, f := range a.clientCAs {
@@ -140,6 +147,17 @@ func (a *admin) certList(c *adminCall) (any, error) {
 		add(es...)
 	}
 	return out, nil
+}
+
+func originEntry(o expiring, now time.Time) certEntry {
+	e := certEntry{
+		Kind: kindMet, Name: o.Origin, Where: fmt.Sprintf("met %s", o.Last.UTC().Format(certTime)), Subject: o.Subject, Serial: o.Serial,
+		NotAfter: o.NotAfter.UTC(), State: inspect.Valid, Left: int64(o.NotAfter.Sub(now) / time.Second),
+	}
+	if now.After(o.NotAfter) {
+		e.State = inspect.Expired
+	}
+	return e
 }
 
 func listenerEntry(s certs.Status, now time.Time) certEntry {

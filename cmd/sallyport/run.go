@@ -158,7 +158,7 @@ func run(o runOptions) error {
 	}
 	defer proofs.Close()
 	who.reload("file change") // what was written before anybody watched
-	admin.of(front, who)
+	admin.of(front, who, expiry)
 	admin.changed, admin.rotated = server.Recheck, front.rotated
 	admin.handle("GET /v1/origins/expiring", func(*adminCall) (any, error) { return expiry.List(), nil })
 	stopAdmin, err := serveAdmin(admin)
