@@ -20,7 +20,7 @@ check:
 	$(GO) vet -tags $(TAGS) ./...
 	$(TOOL) staticcheck -tags $(TAGS) ./...
 	@out=$$($(TOOL) gofumpt -l cmd certs gateway pki policy scripts tunnel); test -z "$$out" || { echo "gofumpt would change:"; echo "$$out"; exit 1; }
-	$(GO) test -count=1 -run 'TestPlan|TestGenerated' ./cmd/sallyport
+	$(GO) test -tags $(TAGS) -count=1 -run 'TestPlan|TestGenerated' ./cmd/sallyport
 	$(GO) mod tidy -diff
 	$(GO) mod verify
 
