@@ -39,7 +39,10 @@ func (c *strictConn) Close() error {
 		_ = c.Conn.SetReadDeadline(time.Now().Add(time.Second))
 		_, _ = io.CopyN(io.Discard, c.Conn, 256<<10)
 	}
-	if c.reset {
+	c.mu.Lock()
+	reset := c.reset // also one that came while the client was still being heard
+	c.mu.Unlock()
+	if reset {
 		return beneath(c.Conn).Close() // TLS would say that this was the end
 	}
 	return c.Conn.Close()

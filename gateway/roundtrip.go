@@ -28,7 +28,11 @@ func (p *passage) roundTrip(o *outgoing, r route, trust Trust) (*answer, error) 
 	// net/http retries on a fresh connection only what had not been sent, or
 	// is idempotent and without a body (RFC 9110 §9.2.2); a body is never
 	// sent twice because no GetBody is set.
-	req := p.request(o, x).WithContext(httptrace.WithClientTrace(p.client.context(), trace))
+	ctx := p.client.context()
+	if p.up.hold != nil {
+		p.up.gone = ctx.Done()
+	}
+	req := p.request(o, x).WithContext(httptrace.WithClientTrace(ctx, trace))
 	res, err := p.s.transport(r, trust, p.decision, o.upgrade).RoundTrip(req)
 	x.end()
 	if err != nil {

@@ -27,10 +27,11 @@ type upload struct {
 	halt     func()           // makes a Read of body return, and lets nobody read on
 	trailers func() h1.Fields // once the body has been read; nil: none can follow
 
-	most int64         // bytes that the client may send; 0: any number
-	over *Error        // what it is told when it sends more
-	hold *hold         // whose bandwidth they take; nil: nobody's
-	cut  chan struct{} // with hold: closed by stop
+	most int64           // bytes that the client may send; 0: any number
+	over *Error          // what it is told when it sends more
+	hold *hold           // whose bandwidth they take; nil: nobody's
+	cut  chan struct{}   // with hold: closed by stop
+	gone <-chan struct{} // of net/http, which waits for a Read before it tells that the client has left; nil otherwise
 
 	n     atomic.Int64
 	ended atomic.Bool // read to its end
@@ -89,6 +90,7 @@ func (u *upload) wait(n int) {
 	select {
 	case <-t.C:
 	case <-u.cut:
+	case <-u.gone:
 	}
 }
 
