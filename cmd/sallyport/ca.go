@@ -76,7 +76,7 @@ func (f *caFlags) add(cmd *cobra.Command) {
 // open asks the gateway, or works on the state directory. Close the client.
 func (f *caFlags) open(cmd *cobra.Command) (*adminClient, error) {
 	return openAdmin(f.state, func() (*admin, func(), error) {
-		slot := &caSlot{state: f.state, passphraseFile: f.passphraseFile, wait: 5 * time.Second, log: func(format string, a ...any) {
+		slot := &caSlot{state: f.state, passphraseFile: f.passphraseFile, wait: 10 * time.Second, log: func(format string, a ...any) {
 			fmt.Fprintf(cmd.ErrOrStderr(), "sallyport: "+format+"\n", a...)
 		}}
 		return newAdmin(slot), func() {

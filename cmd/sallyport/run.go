@@ -96,7 +96,7 @@ func run(o runOptions) error {
 		return err
 	}
 	admin := newAdmin(&caSlot{
-		state: o.state, passphraseFile: o.tls.passphraseFile, wait: 5 * time.Second,
+		state: o.state, passphraseFile: o.tls.passphraseFile, wait: 10 * time.Second,
 		log: func(format string, a ...any) { logger.Info().Msgf(format, a...) },
 	})
 	defer admin.ca.close()
