@@ -23,14 +23,15 @@ import (
 // reads a request's head, lets the passage act, and goes on. Between requests it
 // holds no buffer.
 type conn struct {
-	s     *Server
-	wire  *wire.Conn
-	in    input     // what the client says
-	to    io.Writer // what it is told
-	from  netip.AddrPort
-	tls   *tls.Conn            // nil: plain
-	state *tls.ConnectionState // as the handshake left it; nil: plain
-	inner decrypted            // with tls: in
+	s      *Server
+	wire   *wire.Conn
+	in     input     // what the client says
+	to     io.Writer // what it is told
+	from   netip.AddrPort
+	tls    *tls.Conn            // nil: plain
+	state  *tls.ConnectionState // as the handshake left it; nil: plain
+	inside *inside              // what a CONNECT has opened; nil: the client's own connection
+	inner  decrypted            // with tls: in
 
 	head *[]byte // of the present request; lent
 	out  *[]byte // of the answer, not sent yet; lent
@@ -68,11 +69,14 @@ type conn struct {
 	cancel context.CancelCauseFunc
 }
 
-// accept makes c the connection from a client.
-func (c *conn) accept(from net.Conn) {
+// accept makes c the connection that has arrived.
+func (c *conn) accept(a arrival) {
 	c.mu.Lock() // the patrol may still look at what was served before
 	defer c.mu.Unlock()
+	from := a.conn
 	c.wire = wire.New(from)
+	c.wire.Preload(a.early)
+	c.inside = a.in
 	c.wire.BeforeRead, c.wire.BeforeWrite = c.allowRead, c.allowWrite
 	c.in, c.to, c.tls, c.state = c.wire, c.wire, nil, nil
 	c.from = netip.AddrPort{}
@@ -111,7 +115,7 @@ func (c *conn) serve() {
 // pass serves a request, or refuses what is none.
 func (c *conn) pass(fault *h1.Error) {
 	c.busy()
-	c.p.open(c.s, c, &c.req, Request{From: c.from, TLS: c.state})
+	c.p.open(c.s, c, &c.req, Request{From: c.from, TLS: c.state, inside: c.inside})
 	c.p.pass(fault)
 	c.turn.Add(1)
 	c.req.Reset() // its bytes will be somebody else's

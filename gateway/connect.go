@@ -20,7 +20,9 @@ func (p *passage) connect() {
 	switch p.decision.Mode {
 	case policy.Tunnel:
 		p.tunnel()
-	default: // intercept is not built into this gateway; anything else is no answer to a CONNECT
+	case policy.Intercept:
+		p.intercept()
+	default: // no answer to a CONNECT
 		p.refuse(&Error{
 			Status: http.StatusNotImplemented, Cause: "proxy_configuration_error", Outcome: Denied, Rule: p.decision.Rule.Name,
 			Msg: fmt.Sprintf("rule %q asks for %s, which this gateway does not do", p.decision.Rule.Name, p.decision.Mode),

@@ -135,6 +135,7 @@ func (c *conn) takeOver(say []byte) (net.Conn, []byte, error) {
 		return nil, nil, err
 	}
 	c.s.conns.remove(c)
+	defer c.leave()
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.taken = true
@@ -149,6 +150,24 @@ func (c *conn) takeOver(say []byte) (net.Conn, []byte, error) {
 	_ = tcp.SetDeadline(time.Time{})
 	return tcp, ahead, nil
 }
+
+// leave is called when somebody else has the connection, with c.mu free: what was
+// inside a CONNECT is cut at its wire from now on, for c will serve others.
+func (c *conn) leave() {
+	if c.inside != nil {
+		c.s.tunnels.runs(c.inside.live, wireRun{c.wire})
+	}
+}
+
+// innerRun ends what is inside a CONNECT as any connection of the engine ends.
+type innerRun struct{ c *conn }
+
+func (r innerRun) Cut(cause error) { r.c.cut(cause) }
+
+// wireRun ends it where somebody else serves it.
+type wireRun struct{ c *wire.Conn }
+
+func (r wireRun) Cut(error) { _ = r.c.SetDeadline(past) }
 
 // abort implements client.
 func (c *conn) abort() {
@@ -171,6 +190,10 @@ func (c *conn) close() {
 		_ = c.tls.Close() // says so: the end of an answer that ends with the connection is proven by it
 	}
 	c.wire.Close()
+	if c.inside != nil {
+		c.inside.ended()
+		c.inside = nil
+	}
 	if c.tied != nil { // by a passage that crashed
 		c.tied.Close()
 	}

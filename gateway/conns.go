@@ -23,14 +23,22 @@ type conns struct {
 // grown to what serving takes, and what it serves with is there already.
 type worker struct {
 	conn
-	work chan net.Conn // closed when there will be none
+	work chan arrival // closed when there will be none
+}
+
+// An arrival is a connection that is to be served: a client's own, or what a
+// CONNECT has opened.
+type arrival struct {
+	conn  net.Conn
+	in    *inside // nil: the client's own
+	early []byte  // read from it already
 }
 
 // maxIdleWorkers bounds what is kept from a burst for the next.
 const maxIdleWorkers = 256
 
-// serve has a worker serve a client's connection.
-func (s *conns) serve(server *Server, from net.Conn) {
+// serve has a worker serve a connection.
+func (s *conns) serve(server *Server, from arrival) {
 	s.mu.Lock()
 	var w *worker
 	if n := len(s.idle) - 1; n >= 0 {
@@ -39,7 +47,7 @@ func (s *conns) serve(server *Server, from net.Conn) {
 	}
 	s.mu.Unlock()
 	if w == nil {
-		w = &worker{conn: conn{s: server}, work: make(chan net.Conn, 1)}
+		w = &worker{conn: conn{s: server}, work: make(chan arrival, 1)}
 		go w.run()
 	}
 	w.work <- from
@@ -49,6 +57,9 @@ func (w *worker) run() {
 	for from := range w.work {
 		w.accept(from)
 		w.s.conns.add(&w.conn)
+		if in := w.inside; in != nil {
+			w.s.tunnels.runs(in.live, innerRun{&w.conn})
+		}
 		w.conn.serve()
 		if !w.s.conns.rest(w) {
 			return

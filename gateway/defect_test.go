@@ -100,7 +100,7 @@ func TestClientThatReadsTheBeginningAndGoes(t *testing.T) {
 	}
 	defer from.Close()
 	c := &conn{s: r.server}
-	c.accept(from)
+	c.accept(arrival{conn: from})
 	const text = "the beginning"
 	begun := []byte(text)
 	c.out = &begun

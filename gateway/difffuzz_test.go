@@ -57,7 +57,7 @@ func FuzzOneRequestIn(f *testing.F) {
 		}
 		client := &pocketClient{scriptConn{partsConn: partsConn{parts: [][]byte{bytes.Clone(in[:at]), bytes.Clone(in[at:])}}, done: make(chan struct{})}}
 		c := &conn{s: by.server}
-		c.accept(client)
+		c.accept(arrival{conn: client})
 		c.serve()
 		by.server.pool.close()
 		s := &seen{}

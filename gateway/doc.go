@@ -17,6 +17,8 @@
 //	meter.go     what limits count, for whom
 //	bucket.go    rates
 //	connect.go   WHERE A CONNECT IS DECIDED and tunnelled
+//	intercept.go where it is intercepted: the origin verified, the client's TLS ended
+//	inside.go    what comes in such a connection, and for which origin
 //	tunnels.go   the open tunnels: judged again, drained, cut
 //	forward.go   a plain request goes to its origin, and the answer back
 //	rewrite.go   what of a message's head goes on to the next hop

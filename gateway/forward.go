@@ -69,7 +69,7 @@ func (p *passage) outgoing() (*outgoing, error) {
 	t, d, in := p.target, p.decision, p.req
 	o := &p.out
 	*o = outgoing{
-		secure: d.Mode == policy.Originate, host: t.host.String(), port: d.Port,
+		secure: d.Mode == policy.Originate || d.Mode == policy.Intercept, host: t.host.String(), port: d.Port,
 		length: in.Length, upgrade: in.WebSocket,
 	}
 	scheme := "https"

@@ -56,6 +56,7 @@ func (g *given) Addr() net.Addr { return &net.TCPAddr{} }
 type connOf struct {
 	strict *strictConn          // HTTP/1.1; nil: HTTP/2
 	tls    *tls.ConnectionState // nil: plain
+	inside *inside              // nil: the client's own connection
 }
 
 type connKey struct{}
@@ -65,10 +66,10 @@ func withConn(ctx context.Context, c net.Conn) context.Context {
 	var of connOf
 	switch c := c.(type) {
 	case *strictConn:
-		of = connOf{c, c.tls}
+		of = connOf{c, c.tls, c.inside}
 	case *tls.Conn:
 		state := c.ConnectionState()
-		of.tls = &state
+		of.tls, of.inside = &state, insideOf(c)
 	}
 	return context.WithValue(ctx, connKey{}, of)
 }

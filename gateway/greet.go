@@ -25,16 +25,21 @@ func (c *conn) greet() bool {
 	c.patience = c.s.Limits.idle()
 	for len(c.wire.Buffered()) == 0 {
 		if c.s.draining.Load() || c.wire.Fill() != nil {
+			c.inside.silent()
 			c.close()
 			return false
 		}
 	}
 	if c.wire.Buffered()[0] == handshakeRecord {
-		if c.s.config == nil {
+		cfg := c.s.config
+		if c.inside != nil {
+			cfg = c.inside.config()
+		}
+		if cfg == nil {
 			c.deny(errNoTLS)
 			return false
 		}
-		if !c.shake() {
+		if !c.shake(cfg) {
 			c.close()
 			return false
 		}
@@ -57,20 +62,26 @@ func (c *conn) deny(fault *h1.Error) {
 }
 
 // shake has the TLS handshake with the client. What goes wrong in it is told to
-// ErrorLog: there is no request yet to have a record of.
-func (c *conn) shake() bool {
+// ErrorLog: there is no request yet to have a record of. Inside a CONNECT there is.
+func (c *conn) shake(cfg *tls.Config) bool {
 	place := c.s.shakes.enter(c)
 	c.patience = 0 // a deadline for all of it
 	c.wire.BeforeWrite = nil
 	c.deadline(time.Now().Add(c.s.Limits.shake()))
 	c.wire.Secure()
-	t := tls.Server(c.wire, c.s.config)
+	beneath := net.Conn(c.wire)
+	if c.inside != nil {
+		beneath = &innerConn{c.wire, c.inside}
+	}
+	t := tls.Server(beneath, cfg)
 	err := t.Handshake()
 	c.s.shakes.leave(place)
 	c.wire.BeforeWrite = c.allowWrite
 	if err != nil {
 		var why string
-		if why, c.midway = c.unshaken(err); why != "" {
+		if why, c.midway = c.unshaken(err); why != "" && c.inside != nil {
+			c.inside.unshaken(err, c.from.Addr())
+		} else if why != "" {
 			c.s.failedShakes.tell(c.s.ErrorLog, fmt.Sprintf("TLS handshake with client %s: %s", c.from, why))
 		}
 		return false
@@ -146,9 +157,9 @@ func (c *conn) giveOn() bool {
 	case !c.s.Standard:
 		return false
 	case c.tls != nil:
-		to = &strictConn{Conn: c.tls, tls: c.state, maxHead: c.s.Limits.head()}
+		to = &strictConn{Conn: c.tls, tls: c.state, inside: c.inside, maxHead: c.s.Limits.head()}
 	default:
-		to = &strictConn{Conn: nil, maxHead: c.s.Limits.head()}
+		to = &strictConn{Conn: nil, inside: c.inside, maxHead: c.s.Limits.head()}
 	}
 	c.s.conns.remove(c)
 	c.mu.Lock()
@@ -158,8 +169,12 @@ func (c *conn) giveOn() bool {
 	_ = c.wire.SetDeadline(time.Time{})
 	if s, ok := to.(*strictConn); ok && c.tls == nil {
 		s.Conn, s.buf = c.wire.Take()
+		if c.inside != nil {
+			s.Conn = &innerConn{s.Conn, c.inside}
+		}
 	}
 	c.mu.Unlock()
+	c.leave()
 	if cut || !c.s.given.give(to) {
 		to.Close()
 	}

@@ -33,6 +33,11 @@ type Identity struct {
 
 // identify finds out who sent the request.
 func (p *passage) identify() (err error) {
+	if p.inside != nil {
+		p.identity, err = p.inside.client()
+		p.rec.Identity = p.identity.Client
+		return err
+	}
 	if p.s.Identify != nil {
 		p.identity, err = p.s.Identify(Request{From: p.rec.Client, TLS: p.rec.ClientTLS, Fields: p.req.Fields})
 		p.rec.Identity = p.identity.Client

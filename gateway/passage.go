@@ -39,6 +39,7 @@ type passage struct {
 	authority []byte    // the origin's Host
 	known     *known    // of the route that was last taken on this connection; nil: none
 	received  protocol  // by which the request came
+	inside    *inside   // the connection that a CONNECT has opened; nil: the client's own
 	passed    bool      // the record belongs to a tunnel now, which must not touch this
 }
 
@@ -48,7 +49,8 @@ type Request struct {
 	TLS    *tls.ConnectionState // nil: plain
 	Fields h1.Fields            // not to be kept
 
-	http2 bool
+	http2  bool
+	inside *inside // what a CONNECT has opened; nil: the client's own connection
 }
 
 // pass is the whole way of a request: one passage, one record. fault, when not
@@ -80,7 +82,7 @@ func (p *passage) pass(fault *h1.Error) {
 
 // open fills p for a request.
 func (p *passage) open(s *Server, c client, req *h1.Request, from Request) {
-	*p = passage{s: s, gen: s.generation(), client: c, req: req, fields: p.fields[:0], authority: p.authority[:0], known: p.known}
+	*p = passage{s: s, gen: s.generation(), client: c, req: req, inside: from.inside, fields: p.fields[:0], authority: p.authority[:0], known: p.known}
 	p.method = methodName(req.Method)
 	p.now = time.Now()
 	p.rec = &Record{
@@ -91,6 +93,9 @@ func (p *passage) open(s *Server, c client, req *h1.Request, from Request) {
 		p.received = http2
 	}
 	p.rec.Proto = protocolName(p.received)
+	if p.inside != nil {
+		p.rec.Connect = p.inside.live.rec.ID
+	}
 }
 
 // methodName is string without making one for the usual methods.
@@ -156,18 +161,14 @@ func (p *passage) decide(fault *h1.Error) error {
 		return malformed(fault)
 	}
 	raw := string(p.req.Target)
-	var err error
-	if p.target, p.rec.Own = p.ownForm(raw); !p.rec.Own {
-		if p.target, err = readTarget(p.method, raw); err != nil {
-			return badTarget(err)
-		}
-		p.rec.Own = p.isOwn(p.target)
+	if err := p.readTarget(raw); err != nil {
+		return err
 	}
 	p.rec.URL = p.target.url(raw, false)
 	if p.rec.Own {
 		return nil
 	}
-	if err = p.identify(); err != nil {
+	if err := p.identify(); err != nil {
 		return err
 	}
 	p.query = policy.Query{
@@ -182,8 +183,14 @@ func (p *passage) decide(fault *h1.Error) error {
 		ClientTLS: p.rec.ClientTLS != nil,
 		MayAsk:    p.identity.MayAsk,
 	}
-	if p.method == http.MethodConnect {
+	switch {
+	case p.method == http.MethodConnect:
 		p.query.Kind, p.query.Method = policy.Connect, ""
+	case p.inside != nil:
+		p.query.ClientTLS = p.inside.query.ClientTLS // by what the CONNECT came
+		if p.rec.ClientTLS != nil {
+			p.query.Kind = policy.Inner
+		}
 	}
 	p.rec.Kind, p.rec.MayAsk = p.query.Kind, p.query.MayAsk
 	p.decision = p.gen.Policy.Decide(p.query)
@@ -203,6 +210,26 @@ func (p *passage) decide(fault *h1.Error) error {
 	}
 	p.rec.Mode = p.decision.Mode
 	return p.maxForwards()
+}
+
+// readTarget finds out which origin is asked for, or that the gateway itself is.
+func (p *passage) readTarget(raw string) (err error) {
+	if p.inside != nil {
+		scheme := "http"
+		if p.rec.ClientTLS != nil {
+			scheme = "https"
+		}
+		p.target, err = p.inside.target(p.method, raw, p.req.Fields, scheme)
+		return err
+	}
+	if p.target, p.rec.Own = p.ownForm(raw); p.rec.Own {
+		return nil
+	}
+	if p.target, err = readTarget(p.method, raw); err != nil {
+		return badTarget(err)
+	}
+	p.rec.Own = p.isOwn(p.target)
+	return nil
 }
 
 // maxForwards refuses TRACE, which would show the client what the gateway adds

@@ -18,6 +18,7 @@ import (
 type Record struct {
 	Time     time.Time // when the request's head had been read
 	ID       string    // also in the answer's Proxy-Status
+	Connect  string    // ID of the CONNECT whose connection it came in, which the gateway ends; "": none
 	Client   netip.AddrPort
 	Identity policy.Client
 

@@ -68,6 +68,7 @@ func newRig(tb testing.TB, rules string, different ...func(*Server)) *rig {
 			r.mu.Unlock()
 			r.handed <- struct{}{}
 		},
+		Mint: func(string, time.Duration) (*tls.Certificate, error) { return &r.cert, nil },
 	}
 	for _, f := range different {
 		f(r.server)

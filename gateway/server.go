@@ -58,6 +58,13 @@ type Server struct {
 	// are closed behind the handshake. nil: TLS is refused, with a record.
 	TLS *tls.Config
 
+	// Mint makes a certificate for a host, a DNS name in lower case or an address,
+	// for intercept: to be shown to clients in place of the origin's, and good for
+	// life at most (0: as long as usual). An error refuses the CONNECT. It is called
+	// from many goroutines at once, for every one that is intercepted. nil: intercept
+	// is refused.
+	Mint func(host string, life time.Duration) (*tls.Certificate, error)
+
 	// Own answers requests for the gateway itself: those in origin-form whose Host is
 	// one that OwnNames knows, and those that a client asks the proxy for whose name
 	// and port are the gateway's. Neither the policy nor Identify is asked: whoever
@@ -78,6 +85,8 @@ type Server struct {
 	config *tls.Config // TLS, made ready; nil: none
 	given  *given
 	shakes shakes
+
+	innerTickets innerTickets
 
 	failedShakes, faults teller // of TLS and of HTTP/2, with clients
 
@@ -133,7 +142,7 @@ func (s *Server) setUp() {
 	s.given = newGiven()
 	s.standard = s.standardServer(ctx)
 	s.serveHTTP2(s.standard)
-	if s.Standard || s.config != nil {
+	if s.Standard || s.config != nil || s.Mint != nil {
 		go func() { _ = s.standard.Serve(s.given) }() // until Shutdown
 	}
 }
@@ -160,7 +169,7 @@ func (s *Server) accept(l net.Listener) error {
 			continue
 		}
 		pause = 0
-		s.conns.serve(s, c)
+		s.conns.serve(s, arrival{conn: c})
 	}
 }
 

@@ -51,7 +51,7 @@ func (s *Server) standardServer(ctx context.Context) *http.Server {
 func (s *Server) serveStandard(w http.ResponseWriter, r *http.Request) {
 	of := clientOf(r.Context())
 	c := &standardClient{s: s, w: w, r: r, rc: http.NewResponseController(w), conn: of.strict, http2: r.ProtoMajor == 2}
-	from := Request{TLS: of.tls, http2: c.http2}
+	from := Request{TLS: of.tls, http2: c.http2, inside: of.inside}
 	if a, err := netip.ParseAddrPort(r.RemoteAddr); err == nil {
 		from.From = netip.AddrPortFrom(a.Addr().Unmap().WithZone(""), a.Port())
 	}

@@ -29,6 +29,7 @@ import (
 type strictConn struct {
 	net.Conn
 	tls     *tls.ConnectionState // nil: plain
+	inside  *inside              // nil: the client's own connection
 	maxHead int
 	spare   []byte // read into where the caller brings too little; Read's own
 

@@ -32,6 +32,54 @@ type transportKey struct {
 type transport struct {
 	*http.Transport
 	used time.Time
+
+	meet func(ctx context.Context, addr string) (*tls.Conn, error) // verified; nil: relay's
+
+	mu    sync.Mutex
+	ready map[string]*tls.Conn // by address: made ahead, for the next who needs one there
+}
+
+// readyTime is how long a connection that was made ahead is kept for its request.
+const readyTime = 10 * time.Second
+
+// prepare makes a verified connection to addr ahead of the first request for it.
+// Its bytes are not to be touched.
+func (t *transport) prepare(ctx context.Context, addr string) (*tls.Conn, error) {
+	c, err := t.meet(ctx, addr)
+	if again(err) {
+		c, err = t.meet(ctx, addr)
+	}
+	if err != nil {
+		return nil, err
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if old := t.ready[addr]; old != nil {
+		go old.Close() // says goodbye, which may block
+	}
+	if t.ready == nil {
+		t.ready = make(map[string]*tls.Conn)
+	}
+	t.ready[addr] = c
+	time.AfterFunc(readyTime, func() {
+		if t.take(addr, c) != nil {
+			c.Close()
+		}
+	})
+	return c, nil
+}
+
+// take takes what is ready for addr: which of them, or any for nil. It returns
+// nil when there is none.
+func (t *transport) take(addr string, which *tls.Conn) *tls.Conn {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	c := t.ready[addr]
+	if c == nil || which != nil && c != which {
+		return nil
+	}
+	delete(t.ready, addr)
+	return c
 }
 
 // maxTransports bounds the pools that are kept; reloads with ever new profiles
@@ -39,7 +87,7 @@ type transport struct {
 const maxTransports = 256
 
 // get returns the transport for key, made by open when there is none.
-func (o *transports) get(key transportKey, open func() *http.Transport) *http.Transport {
+func (o *transports) get(key transportKey, open func() *transport) *transport {
 	key.host, key.port = "", 0
 	o.mu.Lock()
 	defer o.mu.Unlock()
@@ -51,11 +99,11 @@ func (o *transports) get(key transportKey, open func() *http.Transport) *http.Tr
 		if len(o.pools) >= maxTransports {
 			o.evict()
 		}
-		t = &transport{Transport: open()}
+		t = open()
 		o.pools[key] = t
 	}
 	t.used = time.Now()
-	return t.Transport
+	return t
 }
 
 func (o *transports) evict() {
@@ -79,9 +127,9 @@ func (o *transports) close() {
 }
 
 // transport finds the transport that a decided request goes by.
-func (s *Server) transport(r route, trust Trust, d policy.Decision, http1 bool) *http.Transport {
-	return s.transports.get(transportKey{r, http1}, func() *http.Transport {
-		t := &http.Transport{
+func (s *Server) transport(r route, trust Trust, d policy.Decision, http1 bool) *transport {
+	return s.transports.get(transportKey{r, http1}, func() *transport {
+		t := &transport{Transport: &http.Transport{
 			Proxy:                  nil, // the environment has no say in where requests go
 			DisableCompression:     true,
 			MaxIdleConns:           maxIdle,
@@ -92,7 +140,7 @@ func (s *Server) transport(r route, trust Trust, d policy.Decision, http1 bool) 
 			MaxResponseHeaderBytes: 256 << 10,
 			WriteBufferSize:        16 << 10,
 			ReadBufferSize:         16 << 10,
-		}
+		}}
 		if !r.secure {
 			t.DialContext = func(ctx context.Context, _, addr string) (net.Conn, error) {
 				host, port := splitHostPort(addr)
@@ -109,7 +157,7 @@ func (s *Server) transport(r route, trust Trust, d policy.Decision, http1 bool) 
 		// a cleartext dial on this transport has nowhere to go (law 1).
 		t.DialContext = func(context.Context, string, string) (net.Conn, error) { return nil, errCleartext }
 		tickets := tls.NewLRUClientSessionCache(256)
-		meet := func(ctx context.Context, addr string) (net.Conn, error) {
+		t.meet = func(ctx context.Context, addr string) (*tls.Conn, error) {
 			host, port := splitHostPort(addr)
 			l, err := s.dial(ctx, d, host, port)
 			if err != nil {
@@ -131,11 +179,17 @@ func (s *Server) transport(r route, trust Trust, d policy.Decision, http1 bool) 
 			return c, nil
 		}
 		t.DialTLSContext = func(ctx context.Context, _, addr string) (net.Conn, error) {
-			c, err := meet(ctx, addr)
-			if again(err) {
-				return meet(ctx, addr)
+			if c := t.take(addr, nil); c != nil {
+				return c, nil
 			}
-			return c, err
+			c, err := t.meet(ctx, addr)
+			if again(err) {
+				c, err = t.meet(ctx, addr)
+			}
+			if err != nil {
+				return nil, err // and no *tls.Conn that is nil
+			}
+			return c, nil
 		}
 		return t
 	})

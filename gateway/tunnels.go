@@ -32,7 +32,7 @@ type liveTunnel struct {
 	still   func() (policy.Client, error) // who opened it, now; nil: as then
 
 	running tunnel.Running // guarded by tunnels.mu; nil: not yet
-	cause   error          // what cuts it as soon as it runs
+	cause   error          // what cuts it; guarded, too
 }
 
 // query is what the policy was asked, to be asked again when it has changed.
@@ -60,11 +60,11 @@ func (l *liveTunnel) allowed(pol *policy.Policy) bool {
 
 // cut ends the tunnel for a reason. tunnels.mu is held.
 func (l *liveTunnel) cut(cause error) {
-	switch {
-	case l.running != nil:
-		l.running.Cut(cause)
-	case l.cause == nil:
+	if l.cause == nil {
 		l.cause = cause
+	}
+	if l.running != nil {
+		l.running.Cut(cause)
 	}
 }
 
@@ -102,10 +102,14 @@ func (t *tunnels) open(l *liveTunnel) bool {
 
 // start lets the bytes move. done is called when they have ended.
 func (t *tunnels) start(l *liveTunnel, moving *tunnel.Tunnel, done func(tunnel.Result, error)) {
-	running := moving.Start(done)
+	t.runs(l, moving.Start(done))
+}
+
+// runs is told what ends l from now on.
+func (t *tunnels) runs(l *liveTunnel, by tunnel.Running) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if l.running = running; l.cause != nil {
+	if l.running = by; l.cause != nil {
 		l.running.Cut(l.cause)
 	}
 }

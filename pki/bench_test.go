@@ -80,14 +80,14 @@ func BenchmarkMint(b *testing.B) {
 	b.Run("miss", func(b *testing.B) {
 		compare(b, func() {
 			n++
-			if _, err := m.Host(fmt.Sprintf("h%d.test", n)); err != nil {
+			if _, err := m.Host(fmt.Sprintf("h%d.test", n), 0); err != nil {
 				b.Fatal(err)
 			}
 		})
 	})
 	b.Run("hit", func(b *testing.B) {
 		compare(b, func() {
-			if _, err := m.Host("www.test"); err != nil {
+			if _, err := m.Host("www.test", 0); err != nil {
 				b.Fatal(err)
 			}
 		})

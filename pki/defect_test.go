@@ -129,7 +129,7 @@ func TestDefect6LeafEndsWithItsIssuer(t *testing.T) {
 				t.Errorf("%v on: the leaf ends %v, its issuer %v", wait, chain[0].NotAfter, chain[1].NotAfter)
 			}
 		}
-		if c, err := ca.Minter(Intercept).Host("www.test"); err != nil {
+		if c, err := ca.Minter(Intercept).Host("www.test", 0); err != nil {
 			t.Error(err)
 		} else if leaf, _ := x509.ParseCertificate(c.Certificate[0]); leaf.NotAfter.After(ca.state.Load().issuer(Intercept).until) {
 			t.Error("a minted leaf outlives its issuer")

@@ -78,7 +78,7 @@ func TestImport(t *testing.T) {
 		if got := ca.Anchors(Edge); !slices.EqualFunc(got, []*x509.Certificate{own, issuing.cert}, (*x509.Certificate).Equal) {
 			t.Fatalf("%d: %d anchors", n, len(got))
 		}
-		mint, err := ca.Minter(Intercept).Host("www.example.test")
+		mint, err := ca.Minter(Intercept).Host("www.example.test", 0)
 		chain := parsed(t, mint, err)
 		if len(chain) != 3 {
 			t.Errorf("%d: a chain of %d", n, len(chain))
@@ -88,7 +88,7 @@ func TestImport(t *testing.T) {
 		if err := verify(chain[:1], x509.ExtKeyUsageServerAuth, time.Now(), ca.Anchors(Edge)...); err != nil {
 			t.Error(err)
 		}
-		if _, err := ca.Minter(Intercept).Host("www.example.org"); !errors.Is(err, ErrRefused) {
+		if _, err := ca.Minter(Intercept).Host("www.example.org", 0); !errors.Is(err, ErrRefused) {
 			t.Errorf("outside what the company permits: %v", err)
 		}
 	}

@@ -62,13 +62,14 @@ func newMinter(ca *CA, r Role) *Minter {
 }
 
 // Host returns a certificate for a host: a DNS name in lower case or an
-// address. It is for seven days at most, and ErrRefused if the issuer is
-// constrained not to sign it. The minter must be that of Intercept.
-func (m *Minter) Host(host string) (*tls.Certificate, error) {
+// address. It is good for life, or seven days if that is less or life is zero,
+// and ErrRefused if the issuer is constrained not to sign it. The minter must be
+// that of Intercept.
+func (m *Minter) Host(host string, life time.Duration) (*tls.Certificate, error) {
 	if m == nil || m.role != Intercept {
 		return nil, refuse("minting a certificate for a host: this minter does not")
 	}
-	return m.get(mintKey{name: host})
+	return m.get(mintKey{name: host, life: life})
 }
 
 // User returns a certificate for a user toward an origin, for ten minutes. An
@@ -80,7 +81,10 @@ func (m *Minter) User(user, email string) (*tls.Certificate, error) {
 	return m.get(mintKey{name: user, email: email})
 }
 
-type mintKey struct{ name, email string }
+type mintKey struct {
+	name, email string
+	life        time.Duration // zero: the role's
+}
 
 func (m *Minter) get(k mintKey) (*tls.Certificate, error) {
 	now, s := m.ca.now(), m.ca.state.Load()
@@ -121,6 +125,9 @@ func (m *Minter) template(k mintKey, s *state, now time.Time) *x509.Certificate 
 		NotBefore:   now.Add(-earlyLeaf),
 		NotAfter:    now.Add(m.role.Usual()),
 		ExtKeyUsage: []x509.ExtKeyUsage{m.role.usage()},
+	}
+	if k.life > 0 && k.life < m.role.Usual() {
+		t.NotAfter = now.Add(k.life)
 	}
 	if m.role == Delegated {
 		fillClient(t, s.settings, kindUser, k.name, k.email)

@@ -26,7 +26,7 @@ func TestMint(t *testing.T) {
 		{"2001:db8::7", "", []string{"2001:db8::7"}},
 		{strings.Repeat("a.", 40) + "test", "", []string{strings.Repeat("a.", 40) + "test"}}, // no common name is that long
 	} {
-		mint, err := ca.Minter(Intercept).Host(c.host)
+		mint, err := ca.Minter(Intercept).Host(c.host, 0)
 		chain := parsed(t, mint, err)
 		if got := namesOf(chain[0]); fmt.Sprint(got) != fmt.Sprint(c.names) || chain[0].Subject.CommonName != c.cn {
 			t.Errorf("%s: %v, %q", c.host, got, chain[0].Subject.CommonName)
@@ -50,13 +50,13 @@ func TestMint(t *testing.T) {
 		t.Error(err)
 	}
 	for name, mint := range map[string]func() (*tls.Certificate, error){
-		"a wrong name":       func() (*tls.Certificate, error) { return ca.Minter(Intercept).Host("WWW.test") },
-		"no name":            func() (*tls.Certificate, error) { return ca.Minter(Intercept).Host("") },
+		"a wrong name":       func() (*tls.Certificate, error) { return ca.Minter(Intercept).Host("WWW.test", 0) },
+		"no name":            func() (*tls.Certificate, error) { return ca.Minter(Intercept).Host("", 0) },
 		"a user":             func() (*tls.Certificate, error) { return ca.Minter(Delegated).User("../root", "") },
 		"an email":           func() (*tls.Certificate, error) { return ca.Minter(Delegated).User("alice", "a b@x.test") },
-		"the other's":        func() (*tls.Certificate, error) { return ca.Minter(Delegated).Host("www.test") },
+		"the other's":        func() (*tls.Certificate, error) { return ca.Minter(Delegated).Host("www.test", 0) },
 		"a user by hosts'":   func() (*tls.Certificate, error) { return ca.Minter(Intercept).User("alice", "") },
-		"a role that is not": func() (*tls.Certificate, error) { return ca.Minter(Server).Host("www.test") },
+		"a role that is not": func() (*tls.Certificate, error) { return ca.Minter(Server).Host("www.test", 0) },
 	} {
 		if c, err := mint(); !errors.Is(err, ErrRefused) || c != nil {
 			t.Errorf("%s: %v", name, err)
@@ -81,7 +81,7 @@ func TestMintOnce(t *testing.T) {
 	for n := range 64 {
 		all.Go(func() {
 			host := fmt.Sprintf("h%d.test", n%4)
-			c, err := m.Host(host)
+			c, err := m.Host(host, 0)
 			if err != nil {
 				t.Error(err)
 				return
@@ -115,7 +115,7 @@ func TestMintKeeps(t *testing.T) {
 		m := ca.Minter(Intercept)
 		get := func(host string) *tls.Certificate {
 			t.Helper()
-			c, err := m.Host(host)
+			c, err := m.Host(host, 0)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -147,7 +147,7 @@ func TestMintKeeps(t *testing.T) {
 func TestMintForgets(t *testing.T) {
 	ca := memoryCA(t, Settings{}, Options{})
 	m := ca.Minter(Intercept)
-	first, err := m.Host("first.test")
+	first, err := m.Host("first.test", 0)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -161,7 +161,7 @@ func TestMintForgets(t *testing.T) {
 	if n := len(s.by); n > mostMinted/32 {
 		t.Errorf("%d are kept", n)
 	}
-	if again, err := m.Host("first.test"); err != nil || len(again.Certificate) != len(first.Certificate) {
+	if again, err := m.Host("first.test", 0); err != nil || len(again.Certificate) != len(first.Certificate) {
 		t.Errorf("%v", err)
 	}
 }
@@ -170,10 +170,10 @@ func TestMintForgets(t *testing.T) {
 func TestMintHitAllocatesNothing(t *testing.T) {
 	ca := memoryCA(t, Settings{}, Options{})
 	m, d := ca.Minter(Intercept), ca.Minter(Delegated)
-	m.Host("www.test")
+	m.Host("www.test", 0)
 	d.User("alice", "alice@corp.test")
 	if n := testing.AllocsPerRun(100, func() {
-		m.Host("www.test")
+		m.Host("www.test", 0)
 		d.User("alice", "alice@corp.test")
 	}); n > 0 {
 		t.Errorf("%v allocations", n)

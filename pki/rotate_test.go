@@ -228,7 +228,9 @@ func TestRotateUnderLoad(t *testing.T) {
 	work(Client, func(int) ([]*x509.Certificate, error) {
 		return ca.Issue(ctx, Request{Role: Client, CSR: req, User: "alice"})
 	})
-	minted(Intercept, func(n int) (*tls.Certificate, error) { return ca.Minter(Intercept).Host(fmt.Sprintf("h%d.test", n%5)) })
+	minted(Intercept, func(n int) (*tls.Certificate, error) {
+		return ca.Minter(Intercept).Host(fmt.Sprintf("h%d.test", n%5), 0)
+	})
 	minted(Delegated, func(n int) (*tls.Certificate, error) { return ca.Minter(Delegated).User(fmt.Sprintf("u%d", n%5), "") })
 	for n := range 5 {
 		for _, r := range Roles {

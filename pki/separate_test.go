@@ -40,7 +40,7 @@ func parsed(t testing.TB, c *tls.Certificate, err error) []*x509.Certificate {
 func TestPurposesAreSeparate(t *testing.T) {
 	ca := memoryCA(t, Settings{Permit: []string{"corp.test"}, Exclude: []string{"bank.test"}}, Options{})
 	s := ca.state.Load()
-	mint, err := ca.Minter(Intercept).Host("www.test")
+	mint, err := ca.Minter(Intercept).Host("www.test", 0)
 	intercepted := parsed(t, mint, err)
 	mint, err = ca.Minter(Delegated).User("alice", "alice@corp.test")
 	delegated := parsed(t, mint, err)
@@ -138,7 +138,7 @@ func TestNamesAreConstrained(t *testing.T) {
 			if c.role == Server {
 				_, err = ca.Issue(t.Context(), Request{Role: Server, CSR: req, DNS: []string{c.name}})
 			} else {
-				_, err = ca.Minter(Intercept).Host(c.name)
+				_, err = ca.Minter(Intercept).Host(c.name, 0)
 			}
 			return err
 		}

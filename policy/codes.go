@@ -82,5 +82,4 @@ var codes = []Code{
 	{"L041", "an international name that looks like another"},
 	{"L042", "a rule that expires soon, or has"},
 	{"U001", "a key that is not yet supported"},
-	{"U002", "a mode that is not yet supported"},
 }

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 )
 
 var modeByWord = map[string]Mode{"deny": Deny, "tunnel": Tunnel, "intercept": Intercept, "originate": Originate, "relay": Relay}
@@ -69,7 +70,7 @@ func (c *compiler) modes(r *Rule, n *node) {
 		}
 		r.Modes = append(r.Modes, m)
 		if m == Intercept {
-			c.unsupported(e, "U002", "mode intercept: %s", notYet)
+			c.need(FactCA, e, fmt.Sprintf("rule %q", r.Name))
 		}
 	}
 }
@@ -151,6 +152,13 @@ func (c *compiler) conditions(r *Rule, n *node, prints *[]string) {
 	}
 }
 
+// How long a minted certificate may be good. Shorter ones would make the gateway
+// mint all day; longer ones would be worth stealing.
+const (
+	shortestLeaf = 10 * time.Minute
+	longestLeaf  = 7 * 24 * time.Hour
+)
+
 func (c *compiler) options(r *Rule, n *node, prints *[]string) {
 	if t := n.get("tunnel"); t != nil {
 		r.Tunnel = TunnelOptions{
@@ -166,6 +174,16 @@ func (c *compiler) options(r *Rule, n *node, prints *[]string) {
 		}
 		if e := t.get("max_bytes"); e != nil {
 			r.Tunnel.MaxBytes = c.size(e)
+		}
+	}
+	if i := n.get("intercept"); i != nil {
+		r.Intercept.ALPN = c.texts(i.get("alpn"))
+		if e := i.get("leaf_ttl"); e != nil {
+			if d, ok := c.duration(e); ok && (d < shortestLeaf || d > longestLeaf) {
+				c.errorf(e, "P062", "", "%s: a minted certificate is good for 10m to 7d", e.text)
+			} else {
+				r.Intercept.LeafTTL = d
+			}
 		}
 	}
 	if d := n.get("deny"); d != nil {

@@ -8,8 +8,8 @@ import (
 	"slices"
 )
 
-// A Fact is something about clients that rules may depend on and that not every
-// gateway can find out.
+// A Fact is something that rules may depend on and that not every gateway has, or
+// can find out about its clients.
 type Fact uint8
 
 const (
@@ -18,6 +18,7 @@ const (
 	FactCert              // the names in its certificate
 	FactClaim             // what its token claims
 	FactTLS               // that it speaks TLS to the gateway
+	FactCA                // that the gateway can mint certificates
 )
 
 func (f Fact) String() string {
@@ -32,6 +33,8 @@ func (f Fact) String() string {
 		return "claim"
 	case FactTLS:
 		return "client_leg: tls"
+	case FactCA:
+		return "mode: intercept"
 	}
 	return fmt.Sprintf("fact %d", uint8(f))
 }
@@ -46,8 +49,8 @@ type Need struct {
 }
 
 // Needs are the facts that the rules of p depend on, each once, in the order of
-// Fact. A gateway that has no way to find one out must not run p: what is not
-// proven does not match, and a deny that waits for it would never deny.
+// Fact. A gateway that lacks one must not run p: what is not proven does not
+// match, and a deny that waits for it would never deny.
 func (p *Policy) Needs() []Need { return slices.Clone(p.needs) }
 
 // need notes that n depends on a fact.

@@ -19,6 +19,7 @@ type Rule struct {
 	Origin *Origin // nil: system roots and defaults
 
 	Tunnel        TunnelOptions
+	Intercept     InterceptOptions
 	Deny          DenyOptions
 	Limits        *Limits // nil: none
 	RedirectPlain bool    // plain_http: redirect
@@ -57,6 +58,12 @@ type TunnelOptions struct {
 	Idle        time.Duration // 0: the gateway's default
 	MaxDuration time.Duration // 0: none
 	MaxBytes    int64         // both directions together; 0: none
+}
+
+// InterceptOptions are a rule's intercept: section.
+type InterceptOptions struct {
+	ALPN    []string      // offered to the client: "h2", "http/1.1"; empty: what the origin speaks
+	LeafTTL time.Duration // how long a minted certificate is good, 10 minutes to 7 days; 0: as long as usual
 }
 
 // DenyOptions are a rule's deny: section.

@@ -26,7 +26,7 @@ var ruleSection = &section{title: "a rule", keys: []key{
 	{name: "until", value: one(dateSyntax), doc: "the last day the rule applies, in the schedule's time zone or UTC", example: "2026-12-31"},
 	{name: "mode", value: words(modeWords...), required: true, doc: "what to do; at most one of tunnel and intercept and one of originate and relay", example: "[originate, tunnel]"},
 	{name: "tunnel", value: value{form: mapping, section: tunnelSection}, doc: "how a tunnel is held", example: "{tls: optional, idle: 5m}", modes: []string{"tunnel"}, misfit: "goes with mode tunnel"},
-	{name: "intercept", value: value{form: mapping, section: interceptSection}, pending: notYet, doc: "how the client is met", modes: []string{"intercept"}, misfit: "goes with mode intercept"},
+	{name: "intercept", value: value{form: mapping, section: interceptSection}, doc: "how the client is met", example: "{alpn: http/1.1, leaf_ttl: 1d}", modes: []string{"intercept"}, misfit: "goes with mode intercept"},
 	{name: "origin", value: value{form: text | mapping, section: originSection, syntax: nameSyntax}, doc: "the trust profile: its name, or the profile itself", example: "bank", modes: []string{"originate", "intercept"}, misfit: "goes with mode originate or intercept"},
 	{name: "request", value: value{form: mapping, section: messageSection}, pending: notYet, doc: "changes to the request", modes: sentModes, only: true, misfit: "cannot be kept in a tunnel or a deny: nobody sees the request there"},
 	{name: "response", value: value{form: mapping, section: messageSection}, pending: notYet, doc: "changes to the response", modes: sentModes, only: true, misfit: "cannot be kept in a tunnel or a deny: nobody sees the response there"},
@@ -50,8 +50,8 @@ var tunnelSection = &section{title: "tunnel", keys: []key{
 }}
 
 var interceptSection = &section{title: "intercept", keys: []key{
-	{name: "alpn", value: words("h2", "http/1.1"), doc: "protocols offered to the client"},
-	{name: "leaf_ttl", value: aText, doc: "lifetime of minted leaves"},
+	{name: "alpn", value: words("h2", "http/1.1"), doc: "protocols offered to the client; default what the origin speaks", example: "[h2, http/1.1]"},
+	{name: "leaf_ttl", value: one(durationSyntax), doc: "how long a minted certificate is good, 10m to 7d", def: "7d", example: "1d"},
 }}
 
 var denySection = &section{title: "deny", keys: []key{

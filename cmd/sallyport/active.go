@@ -25,7 +25,7 @@ type active struct {
 	state   string
 	archive *archive                 // nil: nothing is remembered
 	origins origins                  // what their certificates refer to
-	missing func(policy.Fact) string // what it takes to find something out about clients; "": nothing; nil: it cannot be
+	missing func(policy.Fact) string // what it takes to have what a policy depends on; "": nothing; nil: it cannot be had
 	now     atomic.Pointer[loaded]
 }
 

@@ -4,6 +4,7 @@
 package main
 
 import (
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -13,6 +14,7 @@ import (
 	"time"
 
 	"sallyport/pki"
+	"sallyport/policy"
 )
 
 // A caSlot is the place of a CA in a state directory, and the CA once it is
@@ -69,6 +71,23 @@ func (s *caSlot) get() (*pki.CA, error) {
 	}
 	s.ca, s.passphrase = ca, pki.Passphrase{From: p.From, Beside: p.Beside}
 	return ca, nil
+}
+
+// mint makes a certificate to be shown in place of a host's, for gateway.Server.
+func (s *caSlot) mint(host string, life time.Duration) (*tls.Certificate, error) {
+	ca, err := s.get()
+	if err != nil {
+		return nil, err
+	}
+	return ca.Minter(pki.Intercept).Host(host, life)
+}
+
+// missing is what it takes to mint, if f is about that; "": nothing.
+func (s *caSlot) missing(f policy.Fact) string {
+	if f != policy.FactCA || s.exists() {
+		return ""
+	}
+	return "make a CA by sallyport ca init --state " + s.state + ", and have clients trust its edge root (sallyport ca root)"
 }
 
 // opened is the CA if it is open.

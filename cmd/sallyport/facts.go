@@ -10,8 +10,8 @@ import (
 	"sallyport/policy"
 )
 
-// An unfindableError says what a policy depends on that the gateway cannot find
-// out about its clients. Another policy would not help: the flags are wrong.
+// An unfindableError says what a policy depends on that the gateway does not have,
+// or cannot find out about its clients. Another policy would not help: the flags are wrong.
 type unfindableError struct{ text string }
 
 func (e *unfindableError) Error() string { return e.text }
@@ -34,7 +34,7 @@ func (a *active) findable(p *policy.Policy) error {
 	if b.Len() == 0 {
 		return nil
 	}
-	return &unfindableError{a.path + " depends on what this gateway has no way to find out about its clients, so it is not run:" + b.String()}
+	return &unfindableError{a.path + " depends on what this gateway does not have, or cannot find out about its clients, so it is not run:" + b.String()}
 }
 
 var factNames = map[policy.Fact]string{
@@ -43,4 +43,5 @@ var factNames = map[policy.Fact]string{
 	policy.FactCert:  "the client's certificate (cert)",
 	policy.FactClaim: "the client's token (claim)",
 	policy.FactTLS:   "TLS between client and gateway (client_leg)",
+	policy.FactCA:    "certificates that the gateway mints (mode: intercept)",
 }

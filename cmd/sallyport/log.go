@@ -62,6 +62,9 @@ func logRecord(logger *zerolog.Logger, r *gateway.Record) {
 		Str("id", r.ID).
 		Time("start", r.Time).
 		Str("client", r.Client.String())
+	if r.Connect != "" {
+		e.Str("connect", r.Connect)
+	}
 	if a := r.Identity.Addr; a.IsValid() && a != r.Client.Addr() {
 		e.Str("ip", a.String())
 	}
@@ -167,7 +170,7 @@ func leg(s *tls.ConnectionState) *zerolog.Event {
 
 func originLeg(r *gateway.Record) *zerolog.Event {
 	d := leg(r.Origin.TLS)
-	if r.Method == "CONNECT" {
+	if r.Method == "CONNECT" && r.Origin.TLS == nil {
 		d = zerolog.Dict().Str("tls", "the client's own")
 	}
 	d.Str("addr", r.Origin.Addr.String()).Bool("reused", r.Origin.Reused)

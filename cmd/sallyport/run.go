@@ -4,6 +4,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -35,7 +36,7 @@ type runOptions struct {
 	resolver string
 	fastPath string
 	identity identityOptions
-	missing  func(policy.Fact) string // what it takes to find out something about clients
+	missing  func(policy.Fact) string // what it takes to have what a policy depends on
 	tls      tlsOptions
 
 	acmeServe acmeServeOptions
@@ -111,7 +112,7 @@ func run(o runOptions) error {
 	if err != nil {
 		return err
 	}
-	o.missing = who.missing
+	o.missing = func(f policy.Fact) string { return cmp.Or(admin.ca.missing(f), who.missing(f)) }
 	active, err := openActive(o, origins, &logger)
 	if err != nil {
 		return err
@@ -121,6 +122,7 @@ func run(o runOptions) error {
 		Generation: active.Generation,
 		Dialer:     tunnel.Dialer{Names: names},
 		Describe:   certs.Describe,
+		Mint:       admin.ca.mint,
 		Standard:   o.fastPath == "off",
 		Observe:    func(r *gateway.Record) { logRecord(&logger, r); hits.Observe(r); expiry.Observe(r) },
 		ErrorLog:   log.New(warnings{&logger}, "", 0),

@@ -75,6 +75,13 @@ func NewTLS(c net.Conn) *Conn {
 	return w
 }
 
+// Preload makes b, Bufsize at most, what was read ahead of a new connection.
+func (c *Conn) Preload(b []byte) {
+	if len(b) > 0 {
+		c.w = copy(c.borrow(), b)
+	}
+}
+
 // Secure makes c one that is read by crypto/tls, from what is buffered on.
 func (c *Conn) Secure() { c.tls = true }
 
