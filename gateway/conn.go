@@ -55,6 +55,7 @@ type conn struct {
 	midway bool // there is something unread that will not be
 	reset  bool // the end has to be seen to be none
 	taken  bool // somebody else's now
+	doomed bool // the connection was cut before the request was served
 
 	turn    atomic.Uint32 // odd: a request is being served, and each has another
 	leaving atomic.Bool   // a client that sends no more has gone
@@ -130,6 +131,7 @@ func (c *conn) busy() {
 	defer c.mu.Unlock()
 	c.turn.Add(1)
 	c.half, c.halted = false, false
+	c.doomed = c.cause != nil // its request had come before
 	if c.s.draining.Load() && c.cause == nil {
 		c.readBy = time.Time{}
 		_ = c.wire.SetReadDeadline(c.readBy)
@@ -209,8 +211,12 @@ func (c *conn) next() (fault *h1.Error, ok bool) {
 // hurry gives the client its time for a head.
 func (c *conn) hurry() {
 	c.patience = 0
-	c.readBy = time.Now().Add(c.s.Limits.headTime())
-	_ = c.wire.SetReadDeadline(c.readBy)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.cause == nil {
+		c.readBy = time.Now().Add(c.s.Limits.headTime())
+		_ = c.wire.SetReadDeadline(c.readBy)
+	}
 }
 
 // maxEmpty bounds the empty lines ahead of a request.

@@ -155,7 +155,7 @@ func (c *conn) takeOver(say []byte) (net.Conn, []byte, error) {
 // inside a CONNECT is cut at its wire from now on, for c will serve others.
 func (c *conn) leave() {
 	if c.inside != nil {
-		c.s.tunnels.runs(c.inside.live, wireRun{c.wire})
+		c.s.tunnels.runs(c.inside.live, wireRun{c.wire, c.inside})
 	}
 }
 
@@ -164,10 +164,19 @@ type innerRun struct{ c *conn }
 
 func (r innerRun) Cut(cause error) { r.c.cut(cause) }
 
-// wireRun ends it where somebody else serves it.
-type wireRun struct{ c *wire.Conn }
+// wireRun ends it where somebody else serves it, who sets deadlines of his own.
+type wireRun struct {
+	c  *wire.Conn
+	in *inside
+}
 
-func (r wireRun) Cut(error) { _ = r.c.SetDeadline(past) }
+func (r wireRun) Cut(error) {
+	_ = r.c.SetDeadline(past)
+	go func() { // tunnels.mu is held
+		r.c.Close()
+		r.in.ended()
+	}()
+}
 
 // abort implements client.
 func (c *conn) abort() {

@@ -124,8 +124,8 @@ func TestInterceptIsCutByReload(t *testing.T) {
 		if rec := r.recordOf(http.MethodConnect); rec == nil || rec.Outcome != Closed || !errors.Is(rec.Err, errRecheck) {
 			t.Errorf("%+v", rec)
 		}
-		if n := r.server.Tunnels(); n != 0 {
-			t.Errorf("%d are open", n)
+		if err := r.server.Shutdown(t.Context()); err != nil || r.server.Tunnels() != 0 {
+			t.Errorf("%d are open: %v", r.server.Tunnels(), err)
 		}
 	})
 }

@@ -31,7 +31,7 @@ func (c *conn) begin(r *reply) error {
 		defer c.asked.Unlock()
 	}
 	c.begun = true
-	c.last = r.close || !c.req.KeepAlive || c.s.draining.Load()
+	c.last = r.close || !c.req.KeepAlive || c.doomed || c.s.draining.Load()
 	unframed := r.length < 0 && !r.none
 	c.chunked = unframed && c.req.Minor == 1
 	if unframed && !c.chunked {
