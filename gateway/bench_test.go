@@ -130,6 +130,55 @@ func BenchmarkLimits(b *testing.B) {
 	compare(b, 1024, limited.exchange, free.exchange)
 }
 
+// BenchmarkIntercept: TLS from the client ends at the gateway, and a second one leads
+// to the origin. Direct is the client's own TLS to the origin. The certificate is
+// there already: what minting costs is pki's BenchmarkMint.
+func BenchmarkIntercept(b *testing.B) {
+	r := newRig(b, interceptRules)
+	origin := r.httpOrigin(true)
+	client := func(b *testing.B, cfg *tls.Config) func() error {
+		r := r.within(b)
+		return func() error {
+			c, err := r.connectTLS(origin, cfg)
+			if err != nil {
+				return err
+			}
+			return once(newExchanger(c, "/1024", origin))
+		}
+	}
+	direct := func(cfg *tls.Config) func() error {
+		return func() error {
+			c, err := tls.Dial("tcp", origin, cfg)
+			if err != nil {
+				return err
+			}
+			return once(newExchanger(c, "/1024", origin))
+		}
+	}
+	b.Run("kept-1KiB", func(b *testing.B) {
+		c, err := r.within(b).connectTLS(origin, nil)
+		if err != nil {
+			b.Fatal(err)
+		}
+		through, straight := newExchanger(c, "/1024", origin), newExchanger(r.within(b).dialTLS(origin), "/1024", origin)
+		defer through.Close()
+		defer straight.Close()
+		compare(b, 1024, through.exchange, straight.exchange)
+	})
+	for name, tickets := range map[string]bool{"new": false, "resumed": true} {
+		b.Run(name+"-1KiB", func(b *testing.B) {
+			cfg := [2]*tls.Config{}
+			for n := range cfg {
+				cfg[n] = &tls.Config{ServerName: "127.0.0.1", RootCAs: r.roots}
+				if tickets {
+					cfg[n].ClientSessionCache = tls.NewLRUClientSessionCache(1)
+				}
+			}
+			compare(b, 1024, client(b, cfg[0]), direct(cfg[1]))
+		})
+	}
+}
+
 // BenchmarkConnect opens a tunnel, has one exchange through it and closes it.
 func BenchmarkConnect(b *testing.B) {
 	r := newRig(b, "  - {name: pass, from: any, to: 127.0.0.1, ports: any, mode: tunnel, tunnel: {tls: optional}, allow_private: true}\n")

@@ -76,7 +76,9 @@ func (c *conn) accept(a arrival) {
 	defer c.mu.Unlock()
 	from := a.conn
 	c.wire = wire.New(from)
-	c.wire.Preload(a.early)
+	if !c.wire.Preload(a.early) { // nobody reads so far ahead; and what is left out would be a gap
+		from.Close()
+	}
 	c.inside = a.in
 	c.wire.BeforeRead, c.wire.BeforeWrite = c.allowRead, c.allowWrite
 	c.in, c.to, c.tls, c.state = c.wire, c.wire, nil, nil

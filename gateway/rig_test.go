@@ -165,10 +165,11 @@ func (r *rig) accept(talk func(net.Conn)) string {
 // so that what is measured beside it is the gateway.
 func (r *rig) httpOrigin(secure bool) string {
 	chunk := bytes.Repeat([]byte("0123456789abcdef"), 8<<10)
+	cfg := &tls.Config{Certificates: []tls.Certificate{r.cert}} // one, so that sessions can be resumed
 	return r.accept(func(c net.Conn) {
 		defer c.Close()
 		if secure {
-			c = tls.Server(c, &tls.Config{Certificates: []tls.Certificate{r.cert}})
+			c = tls.Server(c, cfg)
 		}
 		br := bufio.NewReader(c)
 		for {

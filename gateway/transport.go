@@ -123,6 +123,12 @@ func (o *transports) close() {
 	defer o.mu.Unlock()
 	for _, t := range o.pools {
 		t.CloseIdleConnections()
+		t.mu.Lock()
+		for _, c := range t.ready {
+			c.NetConn().Close()
+		}
+		t.ready = nil
+		t.mu.Unlock()
 	}
 }
 

@@ -75,11 +75,16 @@ func NewTLS(c net.Conn) *Conn {
 	return w
 }
 
-// Preload makes b, Bufsize at most, what was read ahead of a new connection.
-func (c *Conn) Preload(b []byte) {
+// Preload makes b what was read ahead of a new connection. False: there is no room
+// for so much, which is more than Bufsize, and nothing was done.
+func (c *Conn) Preload(b []byte) bool {
+	if len(b) > Bufsize {
+		return false
+	}
 	if len(b) > 0 {
 		c.w = copy(c.borrow(), b)
 	}
+	return true
 }
 
 // Secure makes c one that is read by crypto/tls, from what is buffered on.
