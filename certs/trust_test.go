@@ -123,6 +123,27 @@ func checkDescribed(t testing.TB, err error, want string) {
 	if !ok || !strings.Contains(rest, want) || strings.ContainsAny(got, "\r\n\t") || strings.HasSuffix(got, ".") || rest == "" || rest[0] < 'a' {
 		t.Errorf("%T %v\nis described as %s\nwant         %s", err, err, got, want)
 	}
+	for words, event := range eventsByWords {
+		if name := EventName(err); strings.Contains(rest, words) != (name == event) {
+			t.Errorf("%s\nis the event  %s, and %q means %s", got, name, words, event)
+		}
+	}
+}
+
+// eventsByWords are the names of events by what only their descriptions say.
+var eventsByWords = map[string]string{
+	" expired on ":        "origin_certificate_expired",
+	"is not valid before": "origin_certificate_not_yet_valid",
+	"is self-signed":      "origin_self_signed",
+	"no certificate of that issuer came with it":       "origin_missing_intermediate",
+	"none of its keys is pinned":                       "origin_pin_failure",
+	" was revoked on ":                                 "origin_certificate_revoked",
+	"answered in cleartext":                            "origin_speaks_no_tls",
+	"closed the connection during the TLS handshake":   "origin_closed",
+	"requires a client certificate":                    "origin_wants_client_certificate",
+	"the origin did not accept the client certificate": "origin_refused_client_certificate",
+	"the origin does not know this name":               "origin_name_unknown",
+	"the TLS handshake took too long":                  "origin_timeout",
 }
 
 func TestHosts(t *testing.T) {

@@ -37,6 +37,8 @@ type Error struct {
 	// status 407 (RFC 9110 §15.5.8).
 	Challenges []string
 
+	Event, EventText string // see Record
+
 	Limit      string        // which of the rule's limits was reached; "" none
 	RetryAfter time.Duration // when it may be let in; 0: nothing is said of that
 }
@@ -174,7 +176,9 @@ func (s *Server) asError(err error, host string) *Error {
 	case errors.Is(err, errNoTrust):
 		e.Status, e.Cause, e.Msg = http.StatusInternalServerError, "proxy_configuration_error", err.Error()
 	case at == stageTLS, tlsAlert(err): // TLS 1.3 origins refuse a client certificate, or its absence, after the handshake
-		e.Cause, e.Msg = tlsCause(err), "TLS failed: "+s.describe(err, host)
+		e.Cause = tlsCause(err)
+		e.EventText, e.Event = s.describe(err, host)
+		e.Msg = "TLS failed: " + e.EventText
 	case errors.As(err, &timeout) && timeout.Timeout(), errors.Is(err, os.ErrDeadlineExceeded), errors.Is(err, context.DeadlineExceeded):
 		e.Status, e.Cause, e.Msg = http.StatusGatewayTimeout, "connection_timeout", host+" did not accept a connection in time"
 		if at == stageExchange {
@@ -195,7 +199,7 @@ func (s *Server) asError(err error, host string) *Error {
 	return e
 }
 
-func (s *Server) describe(err error, host string) string {
+func (s *Server) describe(err error, host string) (text, event string) {
 	if s.Describe != nil {
 		return s.Describe(err, host)
 	}
@@ -203,7 +207,7 @@ func (s *Server) describe(err error, host string) string {
 	if errors.As(err, &leg) {
 		err = leg.err
 	}
-	return err.Error()
+	return err.Error(), "origin_handshake_failed"
 }
 
 // tlsAlert reports whether err is an alert that the origin sent.

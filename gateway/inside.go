@@ -181,31 +181,35 @@ func (in *inside) silent() {
 func (in *inside) unshaken(err error, from netip.Addr) {
 	host, e := in.query.Host, &Error{Outcome: Failed, Cause: "tls_protocol_error", Rule: in.live.rec.Decision.Rule.Name}
 	why := err.Error()
-	about := func(format string, args ...any) error {
-		return fmt.Errorf("TLS handshake of client %s for %s: %s: %w", from, host, fmt.Sprintf(format, args...), err)
+	about := func(event, format string, args ...any) {
+		e.Event, e.EventText = event, fmt.Sprintf(format, args...)
+		e.Err = fmt.Errorf("TLS handshake of client %s for %s: %s: %w", from, host, e.EventText, err)
 	}
 	switch {
 	case in.bad != nil && errors.Is(err, in.bad):
 		e = in.s.asError(in.bad, host.String())
 	case errors.Is(err, tunnel.ErrName):
-		e.Outcome, e.Cause, e.Err = Denied, "authority_mismatch", err
+		e.Outcome, e.Cause, e.Event, e.EventText, e.Err = Denied, "authority_mismatch", "client_sni_mismatch", err.Error(), err
 	case errors.Is(err, errUnminted):
-		e.Cause, e.Err = "proxy_configuration_error", err
-	case strings.Contains(why, "no application protocol"):
-		e.Err = about("it speaks none of %s, which the origin speaks or the rule offers (intercept: {alpn: …})", strings.Join(in.offer, ", "))
-	case strings.Contains(why, "unsupported versions"), strings.Contains(why, "protocol version not supported"):
-		e.Err = about("its TLS is older than 1.2: update it, or tunnel %s", host)
+		e.Cause, e.Event, e.EventText, e.Err = "proxy_configuration_error", "gateway_mints_nothing", err.Error(), err
+	case strings.Contains(why, "unsupported application protocols"):
+		about("client_alpn_refusal", "it speaks none of %s, which the origin speaks or the rule offers (intercept: {alpn: …})", strings.Join(in.offer, ", "))
+	case strings.Contains(why, "unsupported versions"):
+		about("client_tls_version", "its TLS is older than 1.2: update it, or tunnel %s", host)
 	case tlsAlert(err) && strings.Contains(why, "certificate"), strings.HasPrefix(why, localError) && strings.Contains(why, "bad record MAC"):
 		e.Cause = "tls_alert_received"
-		e.Err = about("it does not trust the certificate minted for the host: it needs the gateway's edge root (sallyport ca root), or pins the origin's own certificate, and then needs a rule that tunnels %s", host)
+		about("client_distrusts_gateway", "it does not trust the certificate minted for the host: it needs the gateway's edge root (sallyport ca root), or pins the origin's own certificate, and then needs a rule that tunnels %s", host)
 	case tlsAlert(err):
-		e.Cause, e.Err = "tls_alert_received", about("it ended the handshake")
+		e.Cause = "tls_alert_received"
+		about("client_alert", "it ended the handshake")
 	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
-		e.Outcome, e.Cause, e.Err = Gone, "connection_terminated", about("it left in the middle")
+		e.Outcome, e.Cause = Gone, "connection_terminated"
+		about("client_closed", "it left in the middle; one that does not trust the gateway's certificate may do so")
 	case isTimeout(err):
-		e.Cause, e.Err = "connection_timeout", about("it was not completed in time")
+		e.Cause = "connection_timeout"
+		about("client_timeout", "it was not completed in time")
 	default:
-		e.Err = about("it failed")
+		about("client_handshake_failed", "it failed")
 	}
 	in.fault = e
 }

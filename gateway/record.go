@@ -54,6 +54,11 @@ type Record struct {
 	FirstByte time.Duration // from Time to the head of the origin's answer; 0: none came
 	Total     time.Duration
 
+	// Event names a TLS handshake that failed, and with it the party that has to do
+	// something: client_, origin_ or gateway_. EventText says to people what it means
+	// and what to do. "": none did.
+	Event, EventText string
+
 	Outcome Outcome
 	Cause   string // RFC 9209 §2.3, "" for Done
 	Err     error  // for the log only

@@ -66,6 +66,7 @@ func (r *Record) fail(e *Error) {
 		r.Mode = r.Decision.Mode // it was allowed, and tried
 	}
 	r.Outcome, r.Cause, r.Limit, r.Err = e.Outcome, e.Cause, e.Limit, e
+	r.Event, r.EventText = e.Event, e.EventText
 }
 
 // reusable reports whether another request may follow on this connection: not

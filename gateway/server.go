@@ -38,9 +38,10 @@ type Server struct {
 	// Dialer connects to origins. Its Permit is replaced for each decision.
 	Dialer tunnel.Dialer
 
-	// Describe explains a failed TLS handshake with host in one line for
-	// people. nil: the error's own text.
-	Describe func(err error, host string) string
+	// Describe explains a failed TLS handshake with host in one line for people, and
+	// names it for programs (Record.Event). nil: the error's own text, and
+	// "origin_handshake_failed".
+	Describe func(err error, host string) (text, event string)
 
 	// Observe is handed each Record at the end of its transaction, from many
 	// goroutines at once. The data path waits for it. nil: nobody is told.

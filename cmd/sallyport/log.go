@@ -108,6 +108,9 @@ func logRecord(logger *zerolog.Logger, r *gateway.Record) {
 		e.Dict("limits", l)
 	}
 	e.Dict("ms", timings(r))
+	if r.Event != "" {
+		e.Str("event", r.Event)
+	}
 	e.Str("outcome", string(r.Outcome))
 	if r.Cause != "" {
 		e.Str("cause", r.Cause)

@@ -22,15 +22,28 @@ func policyExplainCommand() *cobra.Command {
 		plain  bool
 		tls    bool
 		asJSON bool
+		last   int
+		state  string
 	)
 	cmd := &cobra.Command{
-		Use:   "explain FILE [METHOD] URL | explain FILE CONNECT HOST:PORT",
+		Use:   "explain FILE [METHOD] URL | explain FILE CONNECT HOST:PORT | explain --last[=N]",
 		Short: "Show how a policy decides a request, rule by rule",
+		Long: `Show how a policy decides a request, rule by rule. With --last, explain the last
+TLS handshakes that failed at the gateway that runs on the state directory: whose
+fault it was, and what to do.`,
 		Example: `  sallyport policy explain policy.yaml GET http://example.com/
   sallyport policy explain policy.yaml CONNECT github.com:22 --as ip:10.20.9.9,group:engineering
   sallyport policy explain policy.yaml POST https://www.dropbox.com/s/abc --as ip:10.1.1.1,user:eva --at 2026-11-24T22:00:00+01:00`,
-		Args: cobra.RangeArgs(2, 3),
+		Args: func(cmd *cobra.Command, args []string) error {
+			if cmd.Flags().Changed("last") {
+				return cobra.NoArgs(cmd, args)
+			}
+			return cobra.RangeArgs(2, 3)(cmd, args)
+		},
 		RunE: func(cmd *cobra.Command, args []string) error {
+			if cmd.Flags().Changed("last") {
+				return explainLast(cmd, state, last, asJSON)
+			}
 			q, err := question(args[1:], as, at, plain)
 			if err != nil {
 				return &exitError{exitUsage, err}
@@ -54,7 +67,40 @@ func policyExplainCommand() *cobra.Command {
 	f.BoolVar(&plain, "plain", false, "the https URL is sent to the gateway in plaintext, not through CONNECT")
 	f.BoolVar(&tls, "tls", false, "the client speaks TLS to the gateway")
 	f.BoolVar(&asJSON, "json", false, "print the explanation as JSON")
+	f.IntVar(&last, "last", 1, "explain the last `N` TLS handshakes that failed, the newest first")
+	f.Lookup("last").NoOptDefVal = "1"
+	stateFlag(cmd, &state)
 	return cmd
+}
+
+// explainLast asks the running gateway for handshakes that failed.
+func explainLast(cmd *cobra.Command, state string, n int, asJSON bool) error {
+	if n < 1 || n > mostHandshakes {
+		return &exitError{exitUsage, fmt.Errorf("--last=%d: the last %d are kept", n, mostHandshakes)}
+	}
+	c, err := openAdmin(state, func() (*admin, func(), error) {
+		return nil, nil, &exitError{exitNegative, fmt.Errorf("no gateway runs on the state directory %s: what failed is kept in its memory, and in the access log as \"event\"", state)}
+	})
+	if err != nil {
+		return err
+	}
+	defer c.close()
+	list := []failedHandshake{}
+	if err := c.call(commandContext(cmd), "GET", "/v1/handshakes", nil, &list); err != nil {
+		return err
+	}
+	list = list[:min(n, len(list))]
+	if asJSON {
+		return printJSON(cmd.OutOrStdout(), list)
+	}
+	if len(list) == 0 {
+		_, err = fmt.Fprintln(cmd.OutOrStdout(), "no TLS handshake has failed since the gateway started")
+		return err
+	}
+	for i := range list {
+		list[i].print(cmd.OutOrStdout())
+	}
+	return nil
 }
 
 // question makes a query of the command line.

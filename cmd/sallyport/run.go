@@ -117,14 +117,14 @@ func run(o runOptions) error {
 	if err != nil {
 		return err
 	}
-	hits, expiry := &hits{state: o.state}, &expiry{logger: &logger}
+	hits, expiry, failed := &hits{state: o.state}, &expiry{logger: &logger}, &handshakes{}
 	server := &gateway.Server{
 		Generation: active.Generation,
 		Dialer:     tunnel.Dialer{Names: names},
-		Describe:   certs.Describe,
+		Describe:   func(err error, host string) (string, string) { return certs.Describe(err, host), certs.EventName(err) },
 		Mint:       admin.ca.mint,
 		Standard:   o.fastPath == "off",
-		Observe:    func(r *gateway.Record) { logRecord(&logger, r); hits.Observe(r); expiry.Observe(r) },
+		Observe:    func(r *gateway.Record) { logRecord(&logger, r); hits.Observe(r); expiry.Observe(r); failed.Observe(r) },
 		ErrorLog:   log.New(warnings{&logger}, "", 0),
 	}
 	// Signals are caught before anybody can know that we listen.
@@ -163,6 +163,7 @@ func run(o runOptions) error {
 	admin.of(front, who, expiry)
 	admin.changed, admin.rotated = server.Recheck, front.rotated
 	admin.handle("GET /v1/origins/expiring", func(*adminCall) (any, error) { return expiry.List(), nil })
+	admin.handle("GET /v1/handshakes", func(*adminCall) (any, error) { return failed.List(), nil })
 	stopAdmin, err := serveAdmin(admin)
 	if err != nil {
 		logger.Error().Str("error", err.Error()).Msg("commands about the CA and certificates do not reach this gateway")
@@ -174,9 +175,9 @@ func run(o runOptions) error {
 	go expiry.run(ctx, active.now.Load)
 	defer front.start(ctx)()
 	defer hits.keep(active.policy, &logger)() // the last counts are written when everything has ended
-	failed := make(chan error, len(listeners))
+	ended := make(chan error, len(listeners))
 	for _, l := range listeners {
-		go func() { failed <- server.Serve(l) }()
+		go func() { ended <- server.Serve(l) }()
 	}
 	banner(os.Stdout, o, listeners, active.now.Load())
 	logger.Info().Str("revision", active.policy().Revision[:8]).Strs("listen", addresses(listeners)).Msg("serving")
@@ -196,7 +197,7 @@ func run(o runOptions) error {
 			who.again(server, "file change")
 		case <-watch.Changed:
 			reload.Ask("file change")
-		case err := <-failed:
+		case err := <-ended:
 			if !errors.Is(err, http.ErrServerClosed) {
 				closeAll(listeners)
 				return &exitError{code: exitFailed, err: fmt.Errorf("serving: %w", err)}
