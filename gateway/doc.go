@@ -22,6 +22,7 @@
 //	tunnels.go   the open tunnels: judged again, drained, cut
 //	forward.go   a plain request goes to its origin, and the answer back
 //	rewrite.go   what of a message's head goes on to the next hop
+//	headers.go   what rules change about them, and the secrets they put there
 //	upload.go    the client's body on its way to the origin
 //	leg.go       connections to origins: where to, dialled, verified
 //	upgrade.go   WebSocket

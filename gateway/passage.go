@@ -37,6 +37,7 @@ type passage struct {
 	hold      *hold     // its place in what the rule's limits count; nil: there are none
 	fields    h1.Fields // of a message for the next hop
 	authority []byte    // the origin's Host
+	secrets   [][]byte  // that went with the request, in the forms in which an origin may repeat them, the longest first
 	known     *known    // of the route that was last taken on this connection; nil: none
 	received  protocol  // by which the request came
 	inside    *inside   // the connection that a CONNECT has opened; nil: the client's own
@@ -290,6 +291,6 @@ func (p *passage) broken(err error) error {
 // abort ends an answer that cannot be completed so that the client notices:
 // by a reset, because a mere end could look like the body's (RFC 9112 §8).
 func (p *passage) abort(err error) {
-	p.fail(p.s.asError(err, p.target.host.String()))
+	p.fail(p.asError(err))
 	p.client.abort()
 }

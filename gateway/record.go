@@ -43,6 +43,8 @@ type Record struct {
 	Origin    OriginLeg
 	Hello     *tunnel.Hello // of a tunnel's client; nil when none was seen
 
+	Injected []string // names of the fields into which the rule put secrets, as the policy writes them
+
 	Status   int   // sent to the client; 0 when the client had gone
 	Sent     int64 // body or tunnel bytes, client to origin
 	Received int64 // body or tunnel bytes, origin to client

@@ -21,7 +21,7 @@ import (
 // (RFC 9209). It is called at most once, before anything else was answered.
 func (p *passage) refuse(err error) {
 	p.hold.release() // who has the answer may ask anew
-	e := p.s.asError(err, p.target.host.String())
+	e := p.asError(err)
 	p.fail(e)
 	p.rec.Status = e.Status
 	if errors.Is(err, context.Canceled) {

@@ -112,6 +112,10 @@ type Server struct {
 type Generation struct {
 	Policy *policy.Policy
 	Trust  func(*policy.Origin) (Trust, error) // given nil for rules without a profile; nil refuses originate
+
+	// Secrets are the values of those that the policy's rules name: one line of
+	// visible US-ASCII and spaces each. A request that needs one that is not there is refused.
+	Secrets map[string]string
 }
 
 // Trust is how the origins of one profile are verified and met.

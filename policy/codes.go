@@ -60,6 +60,7 @@ var codes = []Code{
 	{"P075", "not a path"},
 	{"P076", "not a port"},
 	{"P077", "an expression that cannot be used"},
+	{"P078", "not a change to a header field that can be made"},
 	{"P080", "not a request"},
 	{"P081", "a test that asks nothing"},
 	{"P090", "what an included file cannot have"},

@@ -204,6 +204,7 @@ func (c *compiler) options(r *Rule, n *node, prints *[]string) {
 			*prints = append(*prints, d.print)
 		}
 	}
+	r.Request, r.Response = c.headers(n, "request"), c.headers(n, "response")
 	c.limitRule(r, n, prints)
 	switch n.get("log").str() {
 	case "none":

@@ -21,12 +21,10 @@ import (
 
 func TestGood(t *testing.T) {
 	for name, want := range map[string][]string{ // what is said about the file, L011 left out
-		"small-office.yaml": nil,
-		"everything.yaml":   nil,
-		"lists.yaml":        {"testdata/good/lists/damaged.txt:2:1: warning[L010]: 2 bad lines are left out; the first: more than one word"},
-		"agent-sandbox.yaml": {
-			"29:5: U001", "38:5: U001", "47:5: U001",
-		},
+		"small-office.yaml":  nil,
+		"everything.yaml":    nil,
+		"lists.yaml":         {"testdata/good/lists/damaged.txt:2:1: warning[L010]: 2 bad lines are left out; the first: more than one word"},
+		"agent-sandbox.yaml": nil,
 		"corporate.yaml": {
 			"30:12: L012", "35:12: L012", "36:19: U001",
 		},

@@ -21,9 +21,11 @@ type Rule struct {
 	Tunnel        TunnelOptions
 	Intercept     InterceptOptions
 	Deny          DenyOptions
-	Limits        *Limits // nil: none
-	RedirectPlain bool    // plain_http: redirect
-	ClientTLS     bool    // client_leg: tls; who comes without is refused
+	Request       HeaderChanges
+	Response      HeaderChanges // its values have no secrets
+	Limits        *Limits       // nil: none
+	RedirectPlain bool          // plain_http: redirect
+	ClientTLS     bool          // client_leg: tls; who comes without is refused
 	Log           LogLevel
 	AllowPrivate  bool
 	Audit         bool // counted and logged only; evaluation goes on

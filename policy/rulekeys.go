@@ -28,8 +28,8 @@ var ruleSection = &section{title: "a rule", keys: []key{
 	{name: "tunnel", value: value{form: mapping, section: tunnelSection}, doc: "how a tunnel is held", example: "{tls: optional, idle: 5m}", modes: []string{"tunnel"}, misfit: "goes with mode tunnel"},
 	{name: "intercept", value: value{form: mapping, section: interceptSection}, doc: "how the client is met", example: "{alpn: http/1.1, leaf_ttl: 1d}", modes: []string{"intercept"}, misfit: "goes with mode intercept"},
 	{name: "origin", value: value{form: text | mapping, section: originSection, syntax: nameSyntax}, doc: "the trust profile: its name, or the profile itself", example: "bank", modes: []string{"originate", "intercept"}, misfit: "goes with mode originate or intercept"},
-	{name: "request", value: value{form: mapping, section: messageSection}, pending: notYet, doc: "changes to the request", modes: sentModes, only: true, misfit: "cannot be kept in a tunnel or a deny: nobody sees the request there"},
-	{name: "response", value: value{form: mapping, section: messageSection}, pending: notYet, doc: "changes to the response", modes: sentModes, only: true, misfit: "cannot be kept in a tunnel or a deny: nobody sees the response there"},
+	{name: "request", value: value{form: mapping, section: messageSection}, doc: "changes to the request", modes: sentModes, only: true, misfit: "cannot be kept in a tunnel or a deny: nobody sees the request there"},
+	{name: "response", value: value{form: mapping, section: messageSection}, doc: "changes to the response", modes: sentModes, only: true, misfit: "cannot be kept in a tunnel or a deny: nobody sees the response there"},
 	{name: "plain_http", value: word("explain", "redirect"), doc: "what an http:// request gets from a rule that serves only CONNECT", def: "explain", modes: []string{"tunnel", "intercept"}, only: true, misfit: "goes with a rule that serves only CONNECT"},
 	{name: "client_leg", value: word("any", "tls"), doc: "tls: who does not speak TLS to the gateway is refused, and told to", def: "any", modes: allowing, misfit: "does not go with mode deny, which refuses by either leg"},
 	{name: "deny", value: value{form: mapping, section: denySection}, doc: "how a denial is told", example: `{status: 451, message: "Not from here (rule {rule})."}`, modes: []string{"deny"}, misfit: "goes with mode deny"},
@@ -62,8 +62,8 @@ var denySection = &section{title: "deny", keys: []key{
 
 var messageSection = &section{title: "request or response", keys: []key{
 	{name: "headers", value: value{form: mapping, section: &section{title: "headers", keys: []key{
-		{name: "set", value: pairs, doc: "fields to set; {secret:NAME} stands for a secret"},
-		{name: "remove", value: texts, doc: "fields to remove"},
+		{name: "set", value: pairs, doc: "fields to set, in place of all of that name; in a request {secret:NAME} stands for a secret", example: `{Authorization: "Bearer {secret:model-key}"}`},
+		{name: "remove", value: texts, doc: "fields to remove", example: "[Cookie, Referer]"},
 	}}}, doc: "header fields"},
 	{name: "rewrite", value: value{form: mapping, section: &section{title: "rewrite", keys: []key{
 		{name: "location", value: aFlag, doc: "links in Location"},
@@ -71,5 +71,5 @@ var messageSection = &section{title: "request or response", keys: []key{
 		{name: "hsts", value: aFlag, doc: "Strict-Transport-Security"},
 		{name: "alt_svc", value: aFlag, doc: "Alt-Svc"},
 		{name: "bodies", value: aFlag, doc: "links in bodies"},
-	}}}, doc: "scheme reconciliation"},
+	}}}, pending: notYet, doc: "scheme reconciliation"},
 }}

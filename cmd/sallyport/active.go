@@ -6,6 +6,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -84,9 +85,14 @@ func (a *active) complete(p *policy.Policy, number uint64) (*loaded, error) {
 		l.trusts[o] = t
 		l.files = append(l.files, t.Files()...)
 	}
+	secrets, files, err := a.secrets(p)
+	if err != nil {
+		return nil, err
+	}
+	l.files = append(l.files, files...)
 	slices.Sort(l.files)
 	l.files = slices.Compact(l.files)
-	l.gen = gateway.Generation{Policy: p, Trust: l.trust}
+	l.gen = gateway.Generation{Policy: p, Trust: l.trust, Secrets: secrets}
 	return l, nil
 }
 
@@ -141,12 +147,12 @@ func notYetSupported(path string, diags []policy.Diagnostic) error {
 }
 
 // same reports whether nothing that was loaded differs: neither the policy's
-// text and lists nor a certificate or key beside it.
+// text and lists nor a certificate, key or secret beside it.
 func same(a, b *loaded) bool {
 	if a.gen.Policy.Revision != b.gen.Policy.Revision || len(a.trusts) != len(b.trusts) {
 		return false
 	}
-	if !a.trusts[nil].Same(b.trusts[nil]) {
+	if !a.trusts[nil].Same(b.trusts[nil]) || !maps.Equal(a.gen.Secrets, b.gen.Secrets) {
 		return false
 	}
 	for i, o := range a.gen.Policy.Origins { // equal text: same profiles, same order

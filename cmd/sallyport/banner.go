@@ -55,7 +55,7 @@ func banner(w io.Writer, o runOptions, listeners []net.Listener, l *loaded) {
 	if state == "" {
 		state = "none (give one with --state)"
 	}
-	fmt.Fprintf(t, "  state\t%s (client certificates by name: secrets/NAME.pem)\n", state)
+	fmt.Fprintf(t, "  state\t%s (secrets by name: secrets/NAME, client certificates: secrets/NAME.pem)\n", state)
 	fmt.Fprintf(t, "  log\tstderr\n")
 	t.Flush()
 	fmt.Fprintln(w)

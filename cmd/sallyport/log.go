@@ -99,6 +99,9 @@ func logRecord(logger *zerolog.Logger, r *gateway.Record) {
 	if h := r.Hello; h != nil {
 		e.Dict("hello", zerolog.Dict().Str("sni", h.ServerName).Strs("alpn", h.ALPN).Bool("ech", h.ECH))
 	}
+	if r.Injected != nil {
+		e.Strs("injected", r.Injected)
+	}
 	e.Int("status", r.Status).Int64("sent", r.Sent).Int64("received", r.Received)
 	if r.Limits != "" {
 		l := zerolog.Dict().Str("name", r.Limits)

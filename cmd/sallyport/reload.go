@@ -225,7 +225,11 @@ func (r *reloader) refused(before *loaded, read *reading, why string, err error)
 		e = e.Int("errors", len(diags.Diagnostics))
 	}
 	e.Str("error", err.Error()).Msg("policy not loaded: the last good one stays in force")
-	r.follow(append(read.paths(), now.files...)) // one that is missing may come
+	files := append(read.paths(), now.files...) // one that is missing may come
+	if secret := (*secretError)(nil); errors.As(err, &secret) {
+		files = append(files, secret.file)
+	}
+	r.follow(files)
 	if r.told == err.Error() {
 		return
 	}
