@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"net/url"
 	"slices"
+	"strconv"
 
 	"sallyport/gateway/h1"
 	"sallyport/policy"
@@ -61,7 +62,8 @@ func (p *passage) fieldValue(v *policy.HeaderValue, secure bool) (value []byte, 
 			return nil, false, p.unsendable(fmt.Sprintf("secret %q is not loaded", part.Secret))
 		}
 		value, secret = append(value, s...), true
-		for _, form := range []string{s, url.QueryEscape(s), url.PathEscape(s)} {
+		quoted := strconv.Quote(s) // as errors say it
+		for _, form := range []string{s, url.QueryEscape(s), url.PathEscape(s), quoted[1 : len(quoted)-1]} {
 			if !slices.ContainsFunc(p.secrets, func(b []byte) bool { return string(b) == form }) {
 				p.secrets = append(p.secrets, []byte(form))
 			}

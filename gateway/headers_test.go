@@ -120,28 +120,60 @@ func TestHeadersAreChanged(t *testing.T) {
 	})
 }
 
-// What is wrong with an answer is told without what it repeats of a secret.
+// What is wrong with an answer is told without what it repeats of a secret, nor
+// of one that is longer than what is quoted, or has to be escaped for that.
 func TestHeadersMalformedAnswerTellsNoSecret(t *testing.T) {
 	for _, answer := range []string{
-		"HTTP/1.1 20to/ken-4711 x\r\n\r\n",
-		"to/ken-4711\r\n\r\n",
-		"HTTP/1.1 200 OK\r\nto/ken-4711 :x\r\n\r\n",
-		"HTTP/1.1 200 OK\r\nContent-Length: to/ken-4711\r\n\r\n",
-		"HTTP/1.1 200 OK\r\nTransfer-Encoding: to/ken-4711\r\n\r\n",
-		"HTTP/1.1 101 to/ken-4711\r\nConnection: upgrade\r\nUpgrade: to/ken-4711\r\n\r\n",
+		"HTTP/1.1 20% x\r\n\r\n",
+		"%\r\n\r\n",
+		"HTTP/1.1 200 OK\r\n% :x\r\n\r\n",
+		"HTTP/1.1 200 OK\r\nContent-Length: %\r\n\r\n",
+		"HTTP/1.1 200 OK\r\nTransfer-Encoding: %\r\n\r\n",
+		"HTTP/1.1 101 %\r\nConnection: upgrade\r\nUpgrade: %\r\n\r\n",
 	} {
-		bothWays(t, func(t *testing.T, standard bool) {
-			r, origin, saw := headersRig(t, injecting, standard, answer, withSecret)
-			got := r.send(t, "GET http://%/ HTTP/1.1\r\nHost: %\r\nConnection: close\r\n\r\n", origin)
-			saw()
-			if !strings.HasPrefix(got, "HTTP/1.1 502 ") || strings.Contains(got, "4711") {
-				t.Errorf("%q: the client got\n%s", answer, got)
-			}
-			if rec := r.record(); rec.Err == nil || strings.Contains(fmt.Sprint(rec.Err), "4711") {
-				t.Errorf("%q: the log gets %v", answer, rec.Err)
-			}
-		})
+		for _, secret := range []string{"to/ken-4711", "t\"4711\"/\\ken", strings.Repeat("4711/", 100)} {
+			bothWays(t, func(t *testing.T, standard bool) {
+				r, origin, saw := headersRig(t, injecting, standard, strings.ReplaceAll(answer, "%", secret), func(s *Server) {
+					s.Generation().Secrets = map[string]string{"key": secret}
+				})
+				got := r.send(t, "GET http://%/ HTTP/1.1\r\nHost: %\r\nConnection: close\r\n\r\n", origin)
+				saw()
+				if !strings.HasPrefix(got, "HTTP/1.1 502 ") || strings.Contains(got, "4711") {
+					t.Errorf("%q: the client got\n%s", answer, got)
+				}
+				if rec := r.record(); rec.Err == nil || strings.Contains(fmt.Sprint(rec.Err), "4711") {
+					t.Errorf("%q: the log gets %v", answer, rec.Err)
+				}
+			})
+		}
 	}
+}
+
+// A handshake for WebSocket gets what any other request gets.
+func TestHeadersOfWebSocket(t *testing.T) {
+	bothWays(t, func(t *testing.T, standard bool) {
+		r, origin, saw := headersRig(t, injecting, standard, "HTTP/1.1 101 to/ken-4711\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nServer: x\r\nX-Said: to/ken-4711\r\n\r\n", withSecret)
+		got := r.send(t, "GET http://%/ HTTP/1.1\r\nHost: %\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nAuthorization: mine\r\ncookie: mine\r\n\r\n", origin)
+		if sent := saw(); !strings.Contains(sent, "\r\nAuthorization: Bearer to/ken-4711\r\n") || strings.Contains(sent, "mine") {
+			t.Errorf("the origin got\n%s", sent)
+		}
+		if !strings.HasPrefix(got, "HTTP/1.1 101 ") || strings.Contains(got, "4711") || strings.Contains(got, "Server") || !strings.Contains(got, "\r\nX-Frame-Options: DENY\r\n") || !strings.Contains(got, "\r\nX-Said: [secret]\r\n") {
+			t.Errorf("the client got\n%s", got)
+		}
+	})
+}
+
+// Fields ahead of the answer are held to the same, and nothing is set there.
+func TestHeadersOfEarlyHints(t *testing.T) {
+	bothWays(t, func(t *testing.T, standard bool) {
+		r, origin, saw := headersRig(t, injecting, standard, "HTTP/1.1 103 Early Hints\r\nServer: x\r\nLink: </to/ken-4711>\r\n\r\nHTTP/1.1 204 No Content\r\n\r\n", withSecret)
+		got := r.send(t, "GET http://%/ HTTP/1.1\r\nHost: %\r\nConnection: close\r\n\r\n", origin)
+		saw()
+		hints, final, _ := strings.Cut(got, "HTTP/1.1 204")
+		if !strings.Contains(hints, "\r\nLink: </[secret]>\r\n") || strings.Contains(hints, "Server") || strings.Contains(hints, "X-Frame-Options") || !strings.Contains(final, "\r\nX-Frame-Options: DENY\r\n") {
+			t.Errorf("the client got\n%s", got)
+		}
+	})
 }
 
 // Law 2 at the wire: no policy that loads is such, and a secret still does not

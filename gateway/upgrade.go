@@ -26,7 +26,7 @@ func (p *passage) switchProtocols(a *answer, asked bool) {
 	if origin == nil {
 		p.refuse(&Error{
 			Status: http.StatusBadGateway, Cause: "http_upgrade_failed", Outcome: Failed,
-			Msg: fmt.Sprintf("%s changed to protocol %q, which was not asked for", p.target.host, clip(string(got), 40)),
+			Msg: fmt.Sprintf("%s changed to protocol %q, which was not asked for", p.target.host, clip(string(p.unsaid(got)), 40)),
 		})
 		return
 	}

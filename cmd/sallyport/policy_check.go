@@ -26,19 +26,23 @@ func policyCheckCommand() *cobra.Command {
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			p, err := policy.Loader{ListCache: longLists(state)}.Load(args[0])
+			found := diagnostics(p, err)
+			if err == nil {
+				found = append(found, absentSecrets(args[0], state, p)...)
+			}
 			if asSARIF {
-				if e := printSARIF(cmd.OutOrStdout(), diagnostics(p, err)); e != nil || err == nil {
+				if e := printSARIF(cmd.OutOrStdout(), found); e != nil || err == nil {
 					return e
 				}
 				return &exitError{code: exitPolicy}
 			}
 			if asJSON {
-				return printCheck(cmd.OutOrStdout(), args[0], p, err)
+				return printCheck(cmd.OutOrStdout(), args[0], p, found, err)
 			}
 			if err != nil {
 				return refused(cmd.ErrOrStderr(), err)
 			}
-			printDiagnostics(cmd.ErrOrStderr(), p.Warnings())
+			printDiagnostics(cmd.ErrOrStderr(), found)
 			_, requests := p.Tests()
 			_, err = fmt.Fprintf(cmd.OutOrStdout(), "%s: %s, %s, revision %.8s\n",
 				args[0], count(len(p.Rules), "rule", "rules"), count(requests, "test passes", "tests pass"), p.Revision)
@@ -53,7 +57,7 @@ func policyCheckCommand() *cobra.Command {
 }
 
 // printCheck prints the result of check as JSON.
-func printCheck(w io.Writer, file string, p *policy.Policy, err error) error {
+func printCheck(w io.Writer, file string, p *policy.Policy, found []policy.Diagnostic, err error) error {
 	out := struct {
 		File        string              `json:"file"`
 		OK          bool                `json:"ok"`
@@ -61,7 +65,7 @@ func printCheck(w io.Writer, file string, p *policy.Policy, err error) error {
 		Tests       int                 `json:"tests"`
 		Revision    string              `json:"revision,omitempty"`
 		Diagnostics []policy.Diagnostic `json:"diagnostics"`
-	}{File: file, OK: err == nil, Diagnostics: diagnostics(p, err)}
+	}{File: file, OK: err == nil, Diagnostics: found}
 	if err == nil {
 		out.Rules, out.Revision = len(p.Rules), p.Revision
 		_, out.Tests = p.Tests()

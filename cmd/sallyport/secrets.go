@@ -55,6 +55,28 @@ func (a *active) secrets(p *policy.Policy) (values map[string]string, files []st
 	return values, files, nil
 }
 
+// absentSecrets are warnings about those that the rules of p name and that are not
+// in the state directory. A policy may be checked where its secrets are not.
+func absentSecrets(path, state string, p *policy.Policy) (warnings []policy.Diagnostic) {
+	told := make(map[string]bool)
+	for _, r := range p.Rules {
+		for _, v := range r.Request.Set {
+			for _, name := range v.Secrets() {
+				file := filepath.Join(state, "secrets", name)
+				if _, err := os.Stat(file); err == nil || told[name] {
+					continue
+				}
+				told[name] = true
+				warnings = append(warnings, policy.Diagnostic{
+					File: path, Line: r.Line, Col: 1, Len: 1, Code: "L012", Severity: policy.SeverityWarning,
+					Msg: fmt.Sprintf("rule %q: secret %q: %s is not here: the gateway will need it", r.Name, name, file),
+				})
+			}
+		}
+	}
+	return warnings
+}
+
 // readSecret reads the one line of a file that nobody else can read. No error has
 // any of it.
 func readSecret(file string) (string, error) {
@@ -62,7 +84,7 @@ func readSecret(file string) (string, error) {
 	f, err := os.OpenFile(file, os.O_RDONLY|syscall.O_NONBLOCK, 0)
 	if err != nil {
 		if errors.Is(err, os.ErrNotExist) {
-			return "", fmt.Errorf("there is none: write its one line to that file, with mode 0600")
+			return "", errors.New("there is none: write its one line to that file, with mode 0600")
 		}
 		return "", pathless(err)
 	}
