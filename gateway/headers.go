@@ -91,6 +91,9 @@ func withoutChanged(f h1.Fields, c *policy.HeaderChanges) h1.Fields {
 // changeAnswer makes the rule's changes to the fields of the final answer.
 func (p *passage) changeAnswer(f h1.Fields) h1.Fields {
 	f = p.changeBeside(f)
+	if p.decision.Rule == nil {
+		return f
+	}
 	for _, v := range p.decision.Rule.Response.Set {
 		var value []byte
 		for _, part := range v.Value {
@@ -104,8 +107,8 @@ func (p *passage) changeAnswer(f h1.Fields) h1.Fields {
 // changeBeside is changeAnswer for fields before or behind the answer, to which
 // nothing is added.
 func (p *passage) changeBeside(f h1.Fields) h1.Fields {
-	if c := &p.decision.Rule.Response; len(c.Set)+len(c.Remove) > 0 {
-		f = withoutChanged(f, c)
+	if r := p.decision.Rule; r != nil && len(r.Response.Set)+len(r.Response.Remove) > 0 {
+		f = withoutChanged(f, &r.Response)
 	}
 	return p.withoutEcho(f)
 }
