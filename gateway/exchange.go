@@ -40,7 +40,7 @@ func (p *passage) exchange(o *outgoing) (*answer, error) {
 		}
 		// A kept connection may end just as it is used again. Then what can be
 		// repeated is, once, on a new one (RFC 9110 §9.2.2); a body never is.
-		if !h.reused || h.spoke || isTimeout(err) || o.length != 0 || !safe(p.method) || p.cause() != nil {
+		if !h.kept || h.spoke || isTimeout(err) || o.length != 0 || !safe(p.method) || p.cause() != nil {
 			return nil, err
 		}
 	}

@@ -32,6 +32,9 @@ type hop struct {
 	// Deadlines that are set, so that they are not for every request anew.
 	readBy, writeBy time.Time
 
+	unasked bool // kept before anything was asked on it
+	kept    bool // taken from the pool
+
 	// Of the present exchange.
 	reused bool
 	spoke  bool // the origin has, since the request
@@ -54,7 +57,7 @@ func (p *passage) hop(r route, trust Trust, fresh bool) (*hop, error) {
 		h, k := s.pool.take(r, p.known)
 		p.known = k
 		if h != nil {
-			h.reused = true
+			h.kept, h.reused, h.unasked = true, !h.unasked, false
 			return h, nil
 		}
 		defer s.pool.made(k)

@@ -79,6 +79,7 @@ func (p *passage) verifyOrigin() (protocol string, err error) {
 			return "", err
 		}
 		p.rec.Origin = h.record(h.reused)
+		h.unasked = !h.reused
 		p.s.pool.keep(h, p.now)
 		return http1ALPN, nil
 	}

@@ -397,3 +397,39 @@ func TestInsideTarget(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// TestInterceptMeetsTheOriginOnce: the connection that the origin was verified on is
+// the one that the first request goes out on, whatever tickets have come on it.
+func TestInterceptMeetsTheOriginOnce(t *testing.T) {
+	onBothPaths(t, func(t *testing.T, path func(*Server)) {
+		var met atomic.Int32
+		r := newRig(t, interceptRules, path)
+		origin := r.accept(func(raw net.Conn) {
+			met.Add(1)
+			c := tls.Server(raw, &tls.Config{Certificates: []tls.Certificate{r.cert}})
+			defer c.Close()
+			for br := bufio.NewReader(c); ; {
+				if _, err := http.ReadRequest(br); err != nil {
+					return
+				}
+				_, _ = io.WriteString(c, "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
+			}
+		})
+		for range 3 {
+			c, err := r.connectTLS(origin, nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for range 2 {
+				if status, _, err := c.get("/", origin); status != http.StatusOK {
+					t.Fatal(status, err)
+				}
+			}
+			c.Close()
+		}
+		// net/http does not lend its connections: each CONNECT makes one, and no request another.
+		if n, standard := met.Load(), r.server.Standard; standard && n != 3 || !standard && n != 1 {
+			t.Errorf("%d connections", n)
+		}
+	})
+}

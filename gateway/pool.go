@@ -128,7 +128,13 @@ func (o *pool) made(k *known) {
 // has closed would cost a request that may not be repeated; one that has spoken
 // before it was asked has an answer ready for somebody's next question (response
 // queue poisoning).
-func (h *hop) sound() bool { return h.wire.State() == wire.Quiet }
+//
+// On one that was never asked anything, which is nobody's yet, the session tickets
+// that TLS 1.3 sends behind a handshake may be there (RFC 8446 §4.6.1).
+func (h *hop) sound() bool {
+	state := h.wire.State()
+	return state == wire.Quiet || h.unasked && state == wire.Talking
+}
 
 // keep gives h back for the next request of its route.
 func (o *pool) keep(h *hop, now time.Time) {
