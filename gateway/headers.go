@@ -118,17 +118,23 @@ func (p *passage) changeBeside(f h1.Fields) h1.Fields {
 var echo = []byte("[secret]")
 
 // withoutEcho takes the secrets that went with the request out of fields that
-// came with its answer, such as the Location of a redirect.
+// came with its answer, such as the Location of a redirect. Content-Length stays:
+// it was seen to be a number, by which the client finds the answer's end.
 func (p *passage) withoutEcho(f h1.Fields) h1.Fields {
 	if len(p.secrets) == 0 {
 		return f
 	}
 	f = slices.DeleteFunc(f, func(f h1.Field) bool {
+		if f.ID == h1.ContentLength {
+			return false
+		}
 		name := bytes.ToLower(f.Name)
 		return slices.ContainsFunc(p.secrets, func(s []byte) bool { return bytes.Contains(name, bytes.ToLower(s)) })
 	})
 	for i := range f {
-		f[i].Value = p.unsaid(f[i].Value)
+		if f[i].ID != h1.ContentLength {
+			f[i].Value = p.unsaid(f[i].Value)
+		}
 	}
 	return f
 }

@@ -201,6 +201,21 @@ func TestHeadersSecretThatIsNotLoaded(t *testing.T) {
 	}
 }
 
+// A secret that happens to be the length of an answer does not take its end away.
+func TestHeadersSecretThatIsALength(t *testing.T) {
+	bothWays(t, func(t *testing.T, standard bool) {
+		body := strings.Repeat("x", 8)
+		r, origin, saw := headersRig(t, injecting, standard, "HTTP/1.1 200 OK\r\nContent-Length: 00000008\r\nX-Said: 00000008\r\n\r\n"+body, func(s *Server) {
+			s.Generation().Secrets = map[string]string{"key": "00000008"}
+		})
+		got := r.send(t, "GET http://%/ HTTP/1.1\r\nHost: %\r\nConnection: close\r\n\r\n", origin)
+		saw()
+		if !strings.Contains(got, "8\r\n") || !strings.Contains(got, "\r\nX-Said: [secret]\r\n") || !strings.HasSuffix(got, "\r\n\r\n"+body) || strings.Contains(got, "Content-Length: [") {
+			t.Errorf("the client got\n%s", got)
+		}
+	})
+}
+
 // A name can carry a secret as well as a value can, in other letters even.
 func TestWithoutEcho(t *testing.T) {
 	p := &passage{secrets: [][]byte{[]byte("Token-4711-long"), []byte("Token-4711")}}

@@ -226,10 +226,16 @@ func (r *reloader) refused(before *loaded, read *reading, why string, err error)
 	}
 	e.Str("error", err.Error()).Msg("policy not loaded: the last good one stays in force")
 	files := append(read.paths(), now.files...) // one that is missing may come
-	if secret := (*secretError)(nil); errors.As(err, &secret) {
+	secret := (*secretError)(nil)
+	if errors.As(err, &secret) {
 		files = append(files, secret.file)
 	}
 	r.follow(files)
+	if secret != nil {
+		if _, still := readSecret(secret.file); still == nil { // it came before anybody watched
+			r.Ask("file change")
+		}
+	}
 	if r.told == err.Error() {
 		return
 	}
