@@ -9,7 +9,9 @@ import (
 	"crypto/tls"
 	"encoding/hex"
 	"fmt"
+	"log"
 	"os"
+	"strings"
 	"time"
 	"unicode/utf8"
 
@@ -49,6 +51,25 @@ type warnings struct{ logger *zerolog.Logger }
 
 func (w warnings) Write(line []byte) (int, error) {
 	w.logger.Warn().Str("error", string(bytes.TrimSpace(line))).Msg("serving clients")
+	return len(line), nil
+}
+
+// libraries is the log for what speaks to Go's own logger, which is net/http. Of an
+// origin that speaks unasked it would quote what was said, and that may repeat
+// a secret or be meant for a client.
+type libraries struct{ logger *zerolog.Logger }
+
+func adoptLibraries(logger *zerolog.Logger) {
+	log.SetFlags(0)
+	log.SetOutput(libraries{logger})
+}
+
+func (l libraries) Write(line []byte) (int, error) {
+	said := string(bytes.TrimSpace(line))
+	if strings.HasPrefix(said, "Unsolicited response") {
+		said = "an origin spoke unasked on a connection that was kept, which is closed"
+	}
+	l.logger.Warn().Str("error", said).Msg("net/http")
 	return len(line), nil
 }
 

@@ -83,6 +83,7 @@ func run(o runOptions) error {
 	if err != nil {
 		return err
 	}
+	adoptLibraries(&logger)
 	resolver, err := newResolver(o.resolver)
 	if err != nil {
 		return err

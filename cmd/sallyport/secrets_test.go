@@ -4,11 +4,15 @@
 package main
 
 import (
+	"bytes"
+	"log"
 	"os"
 	"path/filepath"
 	"strings"
 	"syscall"
 	"testing"
+
+	"github.com/rs/zerolog"
 )
 
 func TestReadSecret(t *testing.T) {
@@ -73,5 +77,21 @@ func TestReadSecretThatIsNoFile(t *testing.T) {
 		if _, err := readSecret(file); err == nil || err.Error() != want {
 			t.Errorf("%s: %v, want %s", file, err, want)
 		}
+	}
+}
+
+// What net/http quotes of an origin is not told (the text is that of Go's
+// transport.go).
+func TestLibrariesTellNothingOfAnswers(t *testing.T) {
+	var b bytes.Buffer
+	logger := zerolog.New(&b)
+	l := log.New(libraries{&logger}, "", 0)
+	l.Printf("Unsolicited response received on idle HTTP channel starting with %q; err=%v", "s3cret", nil)
+	l.Printf("http: something else")
+	const want = `{"level":"warn","error":"an origin spoke unasked on a connection that was kept, which is closed","message":"net/http"}
+{"level":"warn","error":"http: something else","message":"net/http"}
+`
+	if b.String() != want {
+		t.Errorf("%s, want %s", b.String(), want)
 	}
 }
