@@ -28,6 +28,7 @@ type hop struct {
 	pool  *pool
 	known *known    // where it is kept; nil: not yet
 	since time.Time // idle
+	turn  uint64    // of the pool, when this was made
 
 	// Deadlines that are set, so that they are not for every request anew.
 	readBy, writeBy time.Time
@@ -80,11 +81,12 @@ func again(err error) bool {
 // meet makes a connection for the route.
 func (p *passage) meet(r route, trust Trust) (*hop, error) {
 	s, ctx := p.s, p.client.context()
+	turn := s.pool.turn.Load()
 	l, err := s.dial(ctx, p.decision, r.host, r.port)
 	if err != nil {
 		return nil, err
 	}
-	h := &hop{leg: l, route: r, pool: &s.pool}
+	h := &hop{leg: l, route: r, pool: &s.pool, turn: turn}
 	h.say = h.send
 	if !r.secure {
 		h.wire = wire.New(l.Conn)
@@ -93,7 +95,7 @@ func (p *passage) meet(r route, trust Trust) (*hop, error) {
 	}
 	h.wire = wire.NewTLS(l.Conn)
 	cfg := s.pool.config(r, func() *tls.Config { return engineConfig(trust, r) })
-	if h.tls, err = s.shake(ctx, l, h.wire, cfg, trust.ClientCert); err != nil {
+	if h.tls, err = s.shake(ctx, l, h.wire, cfg, trust); err != nil {
 		h.drop()
 		return nil, &legError{stage: stageTLS, addr: hostPort(r.host, r.port), err: err}
 	}

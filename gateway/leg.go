@@ -21,6 +21,8 @@ import (
 type route struct {
 	secure bool   // originate; otherwise relay
 	trust  string // Trust.Key: roots, pins, versions, ALPN, client certificate
+	user   string // in whose name the origin is met; "": the gateway's own
+	cert   string // the very certificate that was minted for the user: its SHA-256
 	permit string // which addresses the rule opened: a guarded rule must not ride on a connection an unguarded one made
 	host   string
 	port   uint16
@@ -42,7 +44,10 @@ func (p *passage) route(o *outgoing) (r route, t Trust, err error) {
 		return r, t, errNoTrust
 	}
 	r.trust = t.Key
-	return r, t, nil
+	if t.Delegated {
+		t, err = p.delegate(&r, t)
+	}
+	return r, t, err
 }
 
 // A leg is a connection to an origin and what making it took.
@@ -50,7 +55,7 @@ type leg struct {
 	net.Conn
 	dns, connect, handshake time.Duration
 	addr                    netip.AddrPort
-	clientCert              string
+	clientCert, serial      string
 	tls                     *tls.ConnectionState // as the handshake left it; nil: relay
 }
 
@@ -66,7 +71,7 @@ func (l *leg) CloseWrite() error {
 
 // record is what is told of the leg.
 func (l *leg) record(reused bool) OriginLeg {
-	o := OriginLeg{Addr: l.addr, TLS: l.tls, ClientCert: l.clientCert, Reused: reused}
+	o := OriginLeg{Addr: l.addr, TLS: l.tls, ClientCert: l.clientCert, CertSerial: l.serial, Reused: reused}
 	if !reused {
 		o.DNS, o.Connect, o.Handshake = l.dns, l.connect, l.handshake
 	}
@@ -97,7 +102,7 @@ func (s *Server) dial(ctx context.Context, d policy.Decision, host string, port 
 
 // shake completes a verified handshake over c, which belongs to l. It closes
 // neither.
-func (s *Server) shake(ctx context.Context, l *leg, c net.Conn, cfg *tls.Config, clientCert string) (*tls.Conn, error) {
+func (s *Server) shake(ctx context.Context, l *leg, c net.Conn, cfg *tls.Config, trust Trust) (*tls.Conn, error) {
 	// Whoever verifies in place of crypto/tls has to be there (law 9).
 	if cfg == nil || cfg.InsecureSkipVerify && cfg.VerifyConnection == nil {
 		return nil, errNoTrust
@@ -110,7 +115,7 @@ func (s *Server) shake(ctx context.Context, l *leg, c net.Conn, cfg *tls.Config,
 		return nil, err
 	}
 	state := t.ConnectionState() // once: it is a large copy, and the record of every request wants it
-	l.handshake, l.clientCert, l.tls = time.Since(start), clientCert, &state
+	l.handshake, l.clientCert, l.serial, l.tls = time.Since(start), trust.ClientCert, trust.serial, &state
 	return t, nil
 }
 

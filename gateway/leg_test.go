@@ -38,7 +38,7 @@ func TestTicketsAreKeptPerOrigin(t *testing.T) {
 func TestNoHandshakeUnverified(t *testing.T) {
 	for _, cfg := range []*tls.Config{nil, {InsecureSkipVerify: true, ServerName: "a.example"}} {
 		near, far := net.Pipe()
-		_, err := new(Server).shake(t.Context(), &leg{Conn: near}, near, cfg, "")
+		_, err := new(Server).shake(t.Context(), &leg{Conn: near}, near, cfg, Trust{})
 		if err != errNoTrust {
 			t.Errorf("%+v: %v", cfg, err)
 		}

@@ -7,6 +7,7 @@ import (
 	"crypto/tls"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"sallyport/gateway/wire"
@@ -31,6 +32,8 @@ type pool struct {
 	routes map[route]*known
 	idle   int
 	sweep  *time.Timer // runs while there is something to sweep
+
+	turn atomic.Uint64 // changes when connections in users' names are no longer to be used
 }
 
 // known is what is remembered of a route. pool.mu guards it.
@@ -139,6 +142,11 @@ func (h *hop) sound() bool {
 // keep gives h back for the next request of its route.
 func (o *pool) keep(h *hop, now time.Time) {
 	o.mu.Lock()
+	if h.route.user != "" && h.turn != o.turn.Load() {
+		o.mu.Unlock()
+		h.drop()
+		return
+	}
 	k := h.known
 	if k == nil || k.gone {
 		k = o.know(h.route, now)
@@ -260,6 +268,19 @@ func (o *pool) clean() {
 		return
 	}
 	o.sweep.Reset(idleTime / 3)
+}
+
+// disown gives up every connection that was made in a user's name: those that
+// are in use as soon as they are not.
+func (o *pool) disown() {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.turn.Add(1)
+	for r := range o.routes {
+		if r.user != "" {
+			o.drop(r)
+		}
+	}
 }
 
 // close ends every idle connection.

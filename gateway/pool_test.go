@@ -57,11 +57,14 @@ func TestMostRecentlyUsedFirst(t *testing.T) {
 // permission hang on gets a connection and a TLS configuration, which holds the
 // session tickets, of its own.
 func TestLaw7RoutesAreNotShared(t *testing.T) {
-	ours := route{secure: true, trust: "t", permit: "p", host: "a", port: 443}
-	for name, other := range map[string]route{
-		"secure": {false, "t", "p", "a", 443}, "trust": {true, "u", "p", "a", 443}, "permit": {true, "t", "q", "a", 443},
-		"host": {true, "t", "p", "b", 443}, "port": {true, "t", "p", "a", 444},
+	ours := route{secure: true, trust: "t", user: "u", cert: "c", permit: "p", host: "a", port: 443}
+	for name, differs := range map[string]func(*route){
+		"secure": func(r *route) { r.secure = false }, "trust": func(r *route) { r.trust = "x" }, "permit": func(r *route) { r.permit = "x" },
+		"host": func(r *route) { r.host = "x" }, "port": func(r *route) { r.port = 444 },
+		"user": func(r *route) { r.user = "x" }, "nobody": func(r *route) { r.user, r.cert = "", "" }, "cert": func(r *route) { r.cert = "x" },
 	} {
+		other := ours
+		differs(&other)
 		t.Run(name, func(t *testing.T) {
 			var o pool
 			defer o.close()

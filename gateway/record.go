@@ -71,6 +71,7 @@ type OriginLeg struct {
 	Addr       netip.AddrPort // connected to; zero when no connection was made
 	TLS        *tls.ConnectionState
 	ClientCert string // subject of the certificate the gateway showed; "" none asked for or none configured
+	CertSerial string // of that one when it was minted for the user, in hex; "" otherwise
 	Reused     bool   // from the pool: the durations are 0
 	DNS        time.Duration
 	Connect    time.Duration

@@ -66,6 +66,12 @@ type Server struct {
 	// is refused.
 	Mint func(host string, life time.Duration) (*tls.Certificate, error)
 
+	// Delegate makes a certificate that origins are shown in a user's name, where
+	// Trust.Delegated asks for it. It is called from many goroutines at once, for
+	// every request, and is expected to return the same one as long as that is good.
+	// An error refuses the request. nil: such requests are refused.
+	Delegate func(user string) (*tls.Certificate, error)
+
 	// Own answers requests for the gateway itself: those in origin-form whose Host is
 	// one that OwnNames knows, and those that a client asks the proxy for whose name
 	// and port are the gateway's. Neither the policy nor Identify is asked: whoever
@@ -124,6 +130,12 @@ type Trust struct {
 	Config     func(host string) *tls.Config // fresh, for one host
 	ClientCert string                        // subject of the certificate shown to origins; "" none
 	HTTP2      bool                          // origins are offered HTTP/2
+
+	// Delegated says that origins are shown a certificate of Server.Delegate for
+	// the user who asks. Who is not proven is refused.
+	Delegated bool
+
+	serial string // of that certificate
 }
 
 // Serve serves clients on l until Shutdown. It closes l. The error is
@@ -210,8 +222,11 @@ func (s *Server) Shutdown(ctx context.Context) error {
 }
 
 // Recheck asks who the clients of all open tunnels are by now, and the present
-// generation about them, and cuts those that it no longer allows (law 8).
+// generation about them, and cuts those that it no longer allows (law 8). Kept
+// connections to origins that were made in a user's name are closed, whoever it is.
 func (s *Server) Recheck() {
+	s.pool.disown()
+	s.transports.disown()
 	s.tunnels.recheck(s.generation().Policy)
 }
 

@@ -82,6 +82,17 @@ func (t *transport) take(addr string, which *tls.Conn) *tls.Conn {
 	return c
 }
 
+// abandon closes what is idle and what is ready.
+func (t *transport) abandon() {
+	t.CloseIdleConnections()
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for addr, c := range t.ready {
+		go c.Close()
+		delete(t.ready, addr)
+	}
+}
+
 // maxTransports bounds the pools that are kept; reloads with ever new profiles
 // would otherwise pile them up. The least recently used one is given up.
 const maxTransports = 256
@@ -116,6 +127,19 @@ func (o *transports) evict() {
 	}
 	o.pools[oldest].CloseIdleConnections()
 	delete(o.pools, oldest)
+}
+
+// disown is pool's. What is in use is closed when it is not, because nobody
+// will ask for these transports again.
+func (o *transports) disown() {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	for key, t := range o.pools {
+		if key.user != "" {
+			t.abandon()
+			delete(o.pools, key)
+		}
+	}
 }
 
 func (o *transports) close() {
@@ -177,7 +201,7 @@ func (s *Server) transport(r route, trust Trust, d policy.Decision, http1 bool) 
 					cfg.NextProtos = []string{"http/1.1"}
 				}
 			}
-			c, err := s.shake(ctx, l, l, cfg, trust.ClientCert) // net/http looks for a *tls.Conn
+			c, err := s.shake(ctx, l, l, cfg, trust) // net/http looks for a *tls.Conn
 			if err != nil {
 				l.Close()
 				return nil, &legError{stage: stageTLS, addr: addr, err: err}

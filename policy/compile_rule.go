@@ -203,6 +203,10 @@ func (c *compiler) options(r *Rule, n *node, prints *[]string) {
 			r.Origin = &d.made
 			*prints = append(*prints, d.print)
 		}
+		if r.Origin != nil && r.Origin.ClientCert != nil && r.Origin.ClientCert.Minted {
+			c.need(FactUser, o, fmt.Sprintf("rule %q", r.Name))
+			c.need(FactDelegated, o, fmt.Sprintf("rule %q", r.Name))
+		}
 	}
 	r.Request, r.Response = c.headers(n, "request"), c.headers(n, "response")
 	c.limitRule(r, n, prints)

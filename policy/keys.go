@@ -194,11 +194,11 @@ var certSection = &section{title: "client_cert", keys: []key{
 	{name: "key", value: aText, doc: "a PEM file of the private key", example: "certs/acme.key"},
 	{name: "secret", value: one(nameSyntax), doc: "the name of a secret that holds both", example: "acme-at-bank"},
 	{name: "mint", value: value{form: mapping, section: &section{title: "mint", keys: []key{
-		{name: "ca", value: aText, required: true, doc: "the name of the CA"},
-		{name: "subject", value: aText, required: true, doc: "the subject; {user} stands for the user's name"},
-		{name: "san", value: texts, doc: "subject alternative names"},
-		{name: "ttl", value: aText, doc: "lifetime"},
-	}}}, pending: notYet, doc: "a certificate minted for each user"},
+		{name: "ca", value: aText, pending: notYet, doc: "the CA that signs; it is the gateway's own"},
+		{name: "subject", value: aText, pending: notYet, doc: "the subject; it is the user's name"},
+		{name: "san", value: texts, pending: notYet, doc: "subject alternative names; there is one, spiffe://TRUSTDOMAIN/user/NAME"},
+		{name: "ttl", value: aText, pending: notYet, doc: "lifetime; it is ten minutes"},
+	}}}, doc: "a certificate that the gateway's CA mints for each user, for some minutes: write {}", example: "{}"},
 }}
 
 var scheduleSection = &section{title: "a schedule", keys: []key{

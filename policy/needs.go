@@ -13,12 +13,13 @@ import (
 type Fact uint8
 
 const (
-	FactUser  Fact = iota // who it is
-	FactGroup             // of which groups
-	FactCert              // the names in its certificate
-	FactClaim             // what its token claims
-	FactTLS               // that it speaks TLS to the gateway
-	FactCA                // that the gateway can mint certificates
+	FactUser      Fact = iota // who it is
+	FactGroup                 // of which groups
+	FactCert                  // the names in its certificate
+	FactClaim                 // what its token claims
+	FactTLS                   // that it speaks TLS to the gateway
+	FactCA                    // that the gateway can mint certificates for hosts
+	FactDelegated             // that the gateway can mint certificates for users, to be shown to origins
 )
 
 func (f Fact) String() string {
@@ -35,6 +36,8 @@ func (f Fact) String() string {
 		return "client_leg: tls"
 	case FactCA:
 		return "mode: intercept"
+	case FactDelegated:
+		return "client_cert: mint"
 	}
 	return fmt.Sprintf("fact %d", uint8(f))
 }

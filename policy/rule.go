@@ -141,5 +141,5 @@ func (o *Origin) FetchKey() string {
 type ClientCert struct {
 	Cert, Key string // PEM files
 	Secret    string // or the name of a secret
-	Minted    bool   // or minted for each user
+	Minted    bool   // or minted for the user who asks, who must be proven
 }

@@ -108,6 +108,7 @@ func (l *loaded) trust(o *policy.Origin) (gateway.Trust, error) {
 	}
 	return gateway.Trust{
 		Key: t.Key(), Config: t.Config, ClientCert: t.ClientCertName(), HTTP2: o != nil && slices.Contains(o.ALPN, "h2"),
+		Delegated: o != nil && o.ClientCert != nil && o.ClientCert.Minted,
 	}, nil
 }
 
@@ -121,7 +122,7 @@ func (a *active) profile(o *policy.Origin) (certs.Profile, error) {
 		Revocation: revocations[o.Revocation], AIA: o.AIA, Sources: a.origins.sources, Dial: a.origins.dial(o), Reach: o.FetchKey(),
 	}
 	switch c := o.ClientCert; {
-	case c == nil:
+	case c == nil || c.Minted: // that is made for each request
 	case c.Secret == "":
 		p.Cert, p.Key = c.Cert, c.Key
 	case a.state == "":

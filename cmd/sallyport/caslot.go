@@ -82,12 +82,26 @@ func (s *caSlot) mint(host string, life time.Duration) (*tls.Certificate, error)
 	return ca.Minter(pki.Intercept).Host(host, life)
 }
 
+// delegate makes a certificate to be shown to origins in a user's name, for
+// gateway.Server.
+func (s *caSlot) delegate(user string) (*tls.Certificate, error) {
+	ca, err := s.get()
+	if err != nil {
+		return nil, err
+	}
+	return ca.Minter(pki.Delegated).User(user, "")
+}
+
 // missing is what it takes to mint, if f is about that; "": nothing.
 func (s *caSlot) missing(f policy.Fact) string {
-	if f != policy.FactCA || s.exists() {
+	what := map[policy.Fact]string{
+		policy.FactCA:        "have clients trust its edge root (sallyport ca root)",
+		policy.FactDelegated: "have origins trust its identity root (sallyport ca root --domain identity)",
+	}[f]
+	if what == "" || s.exists() {
 		return ""
 	}
-	return "make a CA by sallyport ca init --state " + s.state + ", and have clients trust its edge root (sallyport ca root)"
+	return "make a CA by sallyport ca init --state " + s.state + ", and " + what
 }
 
 // opened is the CA if it is open.

@@ -44,4 +44,6 @@ var factNames = map[policy.Fact]string{
 	policy.FactClaim: "the client's token (claim)",
 	policy.FactTLS:   "TLS between client and gateway (client_leg)",
 	policy.FactCA:    "certificates that the gateway mints (mode: intercept)",
+
+	policy.FactDelegated: "certificates that the gateway mints for users (client_cert: mint)",
 }

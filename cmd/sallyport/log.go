@@ -204,6 +204,9 @@ func originLeg(r *gateway.Record) *zerolog.Event {
 	if r.Origin.ClientCert != "" {
 		d.Str("client_cert", r.Origin.ClientCert)
 	}
+	if r.Origin.CertSerial != "" {
+		d.Str("client_cert_serial", r.Origin.CertSerial)
+	}
 	return d
 }
 

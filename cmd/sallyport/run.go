@@ -124,6 +124,7 @@ func run(o runOptions) error {
 		Dialer:     tunnel.Dialer{Names: names},
 		Describe:   func(err error, host string) (string, string) { return certs.Describe(err, host), certs.EventName(err) },
 		Mint:       admin.ca.mint,
+		Delegate:   admin.ca.delegate,
 		Standard:   o.fastPath == "off",
 		Observe:    func(r *gateway.Record) { logRecord(&logger, r); hits.Observe(r); expiry.Observe(r); failed.Observe(r) },
 		ErrorLog:   log.New(warnings{&logger}, "", 0),
