@@ -232,6 +232,10 @@ func (c *conn) parse(b []byte, seen, limit int) (n int, err error) {
 		n = max(seen-3, 0) + end + len(endOfHead)
 	}
 	if n > limit || n == 0 && len(b) > limit {
+		// A fault within the limit comes first, in whatever pieces the head came.
+		if _, err := c.req.Parse(b[:limit]); err != nil {
+			return 0, err
+		}
 		return 0, errLargeHead
 	}
 	if n == 0 {

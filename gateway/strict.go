@@ -177,15 +177,12 @@ func (c *strictConn) checkHead() {
 		return
 	}
 	var head h1.Request
-	n, err := head.Parse(c.buf)
+	n, err := head.Parse(c.buf[:min(len(c.buf), c.maxHead)]) // a fault within the limit comes first
 	if err == nil && n == 0 {
 		if len(c.buf) <= c.maxHead {
 			c.seen = len(c.buf)
 			return
 		}
-		err = &h1.Error{Status: 431, Msg: "the request's head is too large"}
-	}
-	if err == nil && n > c.maxHead {
 		err = &h1.Error{Status: 431, Msg: "the request's head is too large"}
 	}
 	if err == nil {

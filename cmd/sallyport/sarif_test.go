@@ -25,7 +25,7 @@ func TestSARIF(t *testing.T) {
 	ds := []policy.Diagnostic{
 		{File: "a policy/ü#1.yaml", Line: 3, Col: 5, Len: 2, Code: "P021", Msg: "a \x1b mistake", Hint: "do not"},
 		{File: filepath.Join(wd, "x.yaml"), Line: 1, Col: 1, Code: "L022", Severity: policy.SeverityError, Msg: "blind"},
-		{File: "/elsewhere/x.yaml", Code: "U002", Severity: policy.SeverityWarning, Msg: "later"},
+		{File: "/elsewhere/x.yaml", Code: "U001", Severity: policy.SeverityWarning, Msg: "later"},
 		{File: "a:b.yaml", Line: 2, Col: 2, Len: 1, Code: "L001", Severity: policy.SeverityWarning, Msg: "bits"},
 	}
 	var b bytes.Buffer
