@@ -154,10 +154,11 @@ func (p *passage) asError(err error) *Error {
 	e := p.s.asError(err, p.target.host.String())
 	msg, text := string(p.unsaid([]byte(e.Msg))), e.Error()
 	said := string(p.unsaid([]byte(text)))
-	if msg == e.Msg && said == text {
+	event := string(p.unsaid([]byte(e.EventText)))
+	if msg == e.Msg && said == text && event == e.EventText {
 		return e
 	}
 	clean := *e
-	clean.Msg, clean.Err = msg, errors.New(said)
+	clean.Msg, clean.Err, clean.EventText = msg, errors.New(said), event
 	return &clean
 }
