@@ -25,7 +25,9 @@ func (c *conn) greet() bool {
 	c.patience = c.s.Limits.idle()
 	for len(c.wire.Buffered()) == 0 {
 		if c.s.draining.Load() || c.wire.Fill() != nil {
-			c.inside.silent()
+			if !c.s.draining.Load() {
+				c.inside.silent()
+			}
 			c.close()
 			return false
 		}
