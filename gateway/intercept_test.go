@@ -55,6 +55,17 @@ func (r *rig) connectTLS(origin string, cfg *tls.Config) (*innerClient, error) {
 	return &innerClient{t, bufio.NewReader(t)}, nil
 }
 
+// inner is connectTLS for a test that goes on only with it.
+func (r *rig) inner(t *testing.T, origin string) *innerClient {
+	t.Helper()
+	c, err := r.connectTLS(origin, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { c.Close() })
+	return c
+}
+
 // onebyte reads no byte too many.
 type onebyte struct{ net.Conn }
 
@@ -88,11 +99,7 @@ func TestInterceptIsCutByReload(t *testing.T) {
 	onBothPaths(t, func(t *testing.T, path func(*Server)) {
 		r := newRig(t, interceptRules, path)
 		origin := r.httpOrigin(true)
-		c, err := r.connectTLS(origin, nil)
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer c.Close()
+		c := r.inner(t, origin)
 		if status, _, err := c.get("/5", origin); status != http.StatusOK {
 			t.Fatal(status, err)
 		}
@@ -135,12 +142,9 @@ func TestInterceptIsDecidedAnew(t *testing.T) {
 	onBothPaths(t, func(t *testing.T, path func(*Server)) {
 		r := newRig(t, interceptRules, path)
 		origin := r.httpOrigin(true)
-		c, err := r.connectTLS(origin, nil)
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer c.Close()
+		c := r.inner(t, origin)
 		now := *r.generation.Load()
+		var err error
 		now.Policy, err = policy.Parse("rig.yaml", []byte("version: 1\nrules:\n  - {name: no, from: any, to: any, paths: /7, mode: deny}\n"+interceptRules), t.TempDir())
 		if err != nil {
 			t.Fatal(err)
@@ -160,11 +164,7 @@ func TestInterceptEndsWithTheDrain(t *testing.T) {
 	onBothPaths(t, func(t *testing.T, path func(*Server)) {
 		r := newRig(t, interceptRules, path)
 		origin := r.httpOrigin(true)
-		c, err := r.connectTLS(origin, nil)
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer c.Close()
+		c := r.inner(t, origin)
 		if status, _, err := c.get("/5", origin); status != http.StatusOK {
 			t.Fatal(status, err)
 		}
@@ -199,11 +199,7 @@ func TestInterceptForgetsWhoIsGone(t *testing.T) {
 			}
 		})
 		origin := r.httpOrigin(true)
-		c, err := r.connectTLS(origin, nil)
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer c.Close()
+		c := r.inner(t, origin)
 		if status, _, err := c.get("/5", origin); status != http.StatusOK {
 			t.Fatal(status, err)
 		}
@@ -432,4 +428,48 @@ func TestInterceptMeetsTheOriginOnce(t *testing.T) {
 			t.Errorf("%d connections", n)
 		}
 	})
+}
+
+// TestPreparedConnectionsAreBounded: clients that have CONNECTs opened and leave
+// cannot pile up connections to ever new origins.
+func TestPreparedConnectionsAreBounded(t *testing.T) {
+	var closed atomic.Int32
+	tr := &transport{Transport: &http.Transport{}, meet: func(context.Context, string) (*tls.Conn, error) {
+		near, far := net.Pipe()
+		t.Cleanup(func() { near.Close(); far.Close() })
+		return tls.Client(countClose{near, &closed}, &tls.Config{ServerName: "a.test"}), nil
+	}}
+	for n := range 2 * maxReady {
+		if c, err := tr.prepare(t.Context(), fmt.Sprintf("h%d.test:443", n)); c == nil || err != nil {
+			t.Fatal(err)
+		}
+	}
+	if n := len(tr.ready); n != maxReady || closed.Load() != maxReady {
+		t.Errorf("%d are kept, %d were closed", n, closed.Load())
+	}
+	tr.abandon()
+	if len(tr.ready) != 0 {
+		t.Errorf("%d are left", len(tr.ready))
+	}
+}
+
+type countClose struct {
+	net.Conn
+	n *atomic.Int32
+}
+
+func (c countClose) Close() error {
+	c.n.Add(1)
+	return c.Conn.Close()
+}
+
+// TestEventTellsNoSecret: an origin that was sent a secret once could have it in the
+// subject of its next certificate, and that is quoted.
+func TestEventTellsNoSecret(t *testing.T) {
+	p := &passage{s: &Server{Describe: func(error, string) (string, string) { return "CN=s3cret-token", "origin_name_mismatch" }}}
+	p.secrets = [][]byte{[]byte("s3cret-token")}
+	e := p.asError(&legError{stage: stageTLS, addr: "a.test:443", err: errors.New("another name")})
+	if strings.Contains(e.Msg+e.EventText+e.Error(), "s3cret") || e.Event != "origin_name_mismatch" || !strings.Contains(e.EventText, string(echo)) {
+		t.Errorf("%+v", e)
+	}
 }

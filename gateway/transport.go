@@ -39,11 +39,15 @@ type transport struct {
 	ready map[string]*tls.Conn // by address: made ahead, for the next who needs one there
 }
 
-// readyTime is how long a connection that was made ahead is kept for its request.
-const readyTime = 10 * time.Second
+// Bounds of connections that were made ahead: how long each is kept for its
+// request, and how many, whatever clients open CONNECTs for and leave.
+const (
+	readyTime = 10 * time.Second
+	maxReady  = 256
+)
 
 // prepare makes a verified connection to addr ahead of the first request for it.
-// Its bytes are not to be touched.
+// Its bytes are not to be touched. Where too many wait it was only looked at.
 func (t *transport) prepare(ctx context.Context, addr string) (*tls.Conn, error) {
 	c, err := t.meet(ctx, addr)
 	if again(err) {
@@ -56,6 +60,9 @@ func (t *transport) prepare(ctx context.Context, addr string) (*tls.Conn, error)
 	defer t.mu.Unlock()
 	if old := t.ready[addr]; old != nil {
 		go old.Close() // says goodbye, which may block
+	} else if len(t.ready) >= maxReady {
+		c.NetConn().Close()
+		return c, nil
 	}
 	if t.ready == nil {
 		t.ready = make(map[string]*tls.Conn)
@@ -146,13 +153,7 @@ func (o *transports) close() {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	for _, t := range o.pools {
-		t.CloseIdleConnections()
-		t.mu.Lock()
-		for _, c := range t.ready {
-			c.NetConn().Close()
-		}
-		t.ready = nil
-		t.mu.Unlock()
+		t.abandon()
 	}
 }
 
