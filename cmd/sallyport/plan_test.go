@@ -30,6 +30,7 @@ var plan = []struct {
 	{"gateway/h1", []string{"sallyport/", "net"}, "the grammar looks at bytes only"},
 	{"gateway/wire", []string{"sallyport/", "net/http"}, "sockets know no HTTP, and nobody above them"},
 	{"gateway/identity", []string{"sallyport/gateway", "sallyport/tunnel", "sallyport/certs", "sallyport/pki", "sallyport/cmd", "net/http"}, "who a client is, is found out from fields and certificates, and told in the policy's words"},
+	{"cmd/sallyport/demo", []string{"sallyport/gateway", "sallyport/policy", "sallyport/certs"}, "the comparison looks at a gateway from outside: at its wires and its log, by no other code of it than the reader of a ClientHello"},
 	{"gateway", []string{"sallyport/certs", "sallyport/pki", "sallyport/cmd"}, "arrows point downward only"},
 	{"gateway", []string{"github.com/rs/zerolog", "log/slog"}, "the data path hands over a record and logs nothing (law 6)"},
 	{"", []string{"github.com/smallstep", "go.step.sm"}, "only pki imports the CA library: several hundred packages stay behind one door"},
