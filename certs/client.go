@@ -4,13 +4,13 @@
 package certs
 
 import (
+	"cmp"
 	"crypto"
 	"crypto/tls"
 	"crypto/x509"
 	"encoding/pem"
 	"errors"
 	"fmt"
-	"runtime"
 	"slices"
 	"strings"
 	"time"
@@ -24,6 +24,19 @@ type clientCert struct {
 
 // expiresSoon is when a client certificate is worth a warning.
 const expiresSoon = 14 * 24 * time.Hour
+
+// client reads the client certificate of p; it returns nil when none is named.
+func (p *Profile) client() (*clientCert, error) {
+	switch {
+	case p.PKCS12 == "" && p.Password == "":
+		return loadClient(p.Cert, p.Key)
+	case p.PKCS12 == "":
+		return nil, fmt.Errorf("password %s: there is no PKCS #12 file for it: name that as well", p.Password)
+	case p.Cert != "" || p.Key != "":
+		return nil, fmt.Errorf("client certificate %s: there is another in %s: name one of them", p.PKCS12, cmp.Or(p.Cert, p.Key))
+	}
+	return loadPKCS12(p.PKCS12, p.Password)
+}
 
 // loadClient reads a client certificate and its key; it returns nil when none
 // is named. No error contains anything of a key.
@@ -84,9 +97,8 @@ func readKey(file string) (crypto.Signer, error) {
 	if err != nil {
 		return nil, err
 	}
-	// Windows keeps its permissions elsewhere and shows 0666 for all files.
-	if mode&0o077 != 0 && runtime.GOOS != "windows" {
-		return nil, fmt.Errorf("others than its owner can use it (mode %04o): chmod 600 %s", mode, shell(file))
+	if err := private(file, mode); err != nil {
+		return nil, err
 	}
 	blocks, err := decodePEM(text)
 	if err != nil {

@@ -37,6 +37,10 @@ type Profile struct {
 	// Cert holds both. Both "": no client certificate.
 	Cert, Key string
 
+	// PKCS12 is a PKCS #12 file with all of that, instead; "": none. Password is
+	// the file with its password in one line; "": it has an empty one.
+	PKCS12, Password string
+
 	Revocation Revocation
 	AIA        bool // fetch intermediate certificates that the origin does not send
 
@@ -100,7 +104,7 @@ func (p Profile) Load() (*Trust, error) {
 	note(err)
 	roots, err := loadRoots(p.Roots)
 	note(err)
-	client, err := loadClient(p.Cert, p.Key)
+	client, err := p.client()
 	note(err)
 	if err := errors.Join(errs...); err != nil {
 		return nil, err
@@ -238,7 +242,7 @@ func (t *Trust) ClientCertName() string { return t.client }
 func (t *Trust) Warnings() []string { return t.warnings() }
 
 func (p Profile) files() (files []string) {
-	for _, f := range append(slices.Clone(p.Roots), p.Cert, p.Key) {
+	for _, f := range append(slices.Clone(p.Roots), p.Cert, p.Key, p.PKCS12, p.Password) {
 		if f != "" && !slices.Contains(files, f) {
 			files = append(files, f)
 		}

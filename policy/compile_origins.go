@@ -100,22 +100,29 @@ func (c *compiler) clientCert(n *node) *ClientCert {
 		file := c.pem(n)
 		return &ClientCert{Cert: file, Key: file}
 	}
-	ways := []string{"cert", "secret", "mint"}
+	ways := []string{"cert", "pkcs12", "secret", "mint"}
 	ways = slices.DeleteFunc(ways, func(k string) bool { return !n.has(k) })
 	if len(ways) != 1 {
-		c.errorf(n, "P052", "", "a client_cert is exactly one of cert (with key), secret and mint")
+		c.errorf(n, "P052", "", "a client_cert is exactly one of cert (with key), pkcs12, secret and mint")
 		return nil
 	}
 	if n.has("key") && ways[0] != "cert" {
 		c.errorf(n.keyNode("key"), "P052", "", "key goes with cert")
 		return nil
 	}
+	if n.has("password_secret") && ways[0] != "pkcs12" && ways[0] != "secret" {
+		c.errorf(n.keyNode("password_secret"), "P052", "", "password_secret goes with pkcs12 and secret")
+		return nil
+	}
 	switch ways[0] {
-	case "secret":
-		if e := n.get("secret"); e != nil && !goodName.MatchString(e.text) {
-			c.errorf(e, "P024", "", "%q is not the name of a secret", e.text)
+	case "pkcs12":
+		cc := &ClientCert{Password: c.secret(n.get("password_secret"))}
+		if e := n.get("pkcs12"); e != nil {
+			cc.PKCS12 = c.pem(e)
 		}
-		return &ClientCert{Secret: n.get("secret").str()}
+		return cc
+	case "secret":
+		return &ClientCert{Secret: c.secret(n.get("secret")), Password: c.secret(n.get("password_secret"))}
 	case "mint":
 		return &ClientCert{Minted: true}
 	}
@@ -128,6 +135,14 @@ func (c *compiler) clientCert(n *node) *ClientCert {
 		cc.Key = c.pem(e)
 	}
 	return cc
+}
+
+// secret is the name of one; "" for no node.
+func (c *compiler) secret(n *node) string {
+	if n != nil && !goodName.MatchString(n.text) {
+		c.errorf(n, "P024", "", "%q is not the name of a secret", n.text)
+	}
+	return n.str()
 }
 
 // pem is the absolute path of a file that the gateway will read. A policy may

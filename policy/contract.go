@@ -97,5 +97,5 @@ func (c *ClientCert) Name() string {
 	if c.Minted {
 		return "minted for the user"
 	}
-	return c.Cert
+	return c.Cert + c.PKCS12
 }

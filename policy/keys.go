@@ -192,7 +192,9 @@ var originSection = &section{title: "an origin", keys: []key{
 var certSection = &section{title: "client_cert", keys: []key{
 	{name: "cert", value: aText, doc: "a PEM file of the certificate and its chain", example: "certs/acme.crt"},
 	{name: "key", value: aText, doc: "a PEM file of the private key", example: "certs/acme.key"},
+	{name: "pkcs12", value: aText, doc: "a PKCS #12 file of both", example: "certs/acme.p12"},
 	{name: "secret", value: one(nameSyntax), doc: "the name of a secret that holds both", example: "acme-at-bank"},
+	{name: "password_secret", value: one(nameSyntax), doc: "the name of a secret with the password of pkcs12, or of a secret that is PKCS #12 and not PEM; default an empty password", example: "acme-password"},
 	{name: "mint", value: value{form: mapping, section: &section{title: "mint", keys: []key{
 		{name: "ca", value: aText, pending: notYet, doc: "the CA that signs; it is the gateway's own"},
 		{name: "subject", value: aText, pending: notYet, doc: "the subject; it is the user's name"},

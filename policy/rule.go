@@ -140,6 +140,8 @@ func (o *Origin) FetchKey() string {
 // A ClientCert names the certificate the gateway shows an origin.
 type ClientCert struct {
 	Cert, Key string // PEM files
+	PKCS12    string // or a PKCS #12 file
 	Secret    string // or the name of a secret
+	Password  string // the name of the secret with the password of PKCS12, or of a Secret that is one; "": none
 	Minted    bool   // or minted for the user who asks, who must be proven
 }

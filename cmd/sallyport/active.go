@@ -121,19 +121,38 @@ func (a *active) profile(o *policy.Origin) (certs.Profile, error) {
 		Name: o.Name, Roots: o.Roots, Pins: o.Pins, MinTLS: o.MinTLS, MaxTLS: o.MaxTLS, ALPN: o.ALPN, SNI: o.SNI, VerifyName: o.VerifyName,
 		Revocation: revocations[o.Revocation], AIA: o.AIA, Sources: a.origins.sources, Dial: a.origins.dial(o), Reach: o.FetchKey(),
 	}
-	switch c := o.ClientCert; {
-	case c == nil || c.Minted: // that is made for each request
-	case c.Secret == "":
-		p.Cert, p.Key = c.Cert, c.Key
-	case a.state == "":
-		return p, fmt.Errorf("origin profile %q: secret %q: no state directory to find it in; give one with --state", o.Name, c.Secret)
-	case strings.ContainsAny(c.Secret, `/\`) || strings.HasPrefix(c.Secret, "."):
-		return p, fmt.Errorf("origin profile %q: secret %q: a secret is named without slashes and leading dots", o.Name, c.Secret)
-	default:
-		p.Cert = filepath.Join(a.state, "secrets", c.Secret+".pem")
-		p.Key = p.Cert
+	c := o.ClientCert
+	if c == nil || c.Minted { // that is made for each request
+		return p, nil
 	}
+	for _, name := range []string{c.Secret, c.Password} {
+		switch {
+		case name == "":
+		case a.state == "":
+			return p, fmt.Errorf("origin profile %q: secret %q: no state directory to find it in; give one with --state", o.Name, name)
+		case strings.ContainsAny(name, `/\`) || strings.HasPrefix(name, "."):
+			return p, fmt.Errorf("origin profile %q: secret %q: a secret is named without slashes and leading dots", o.Name, name)
+		}
+	}
+	p.Cert, p.Key, p.PKCS12, p.Password = clientFiles(a.state, c)
 	return p, nil
+}
+
+// clientFiles are the files of a client certificate that is not minted.
+func clientFiles(state string, c *policy.ClientCert) (cert, key, p12, password string) {
+	if c.Password != "" {
+		password = filepath.Join(state, "secrets", c.Password)
+	}
+	switch {
+	case c.PKCS12 != "":
+		return "", "", c.PKCS12, password
+	case c.Secret != "" && c.Password != "":
+		return "", "", filepath.Join(state, "secrets", c.Secret+".p12"), password
+	case c.Secret != "":
+		file := filepath.Join(state, "secrets", c.Secret+".pem")
+		return file, file, "", ""
+	}
+	return c.Cert, c.Key, "", ""
 }
 
 // notYetSupported refuses what the policy says and this gateway does not do:

@@ -52,7 +52,7 @@ func (g *certGather) fromFiles(l *certListing) {
 			continue
 		}
 		l.files = append(l.files, f)
-		es, err := leafEntry(certEntry{Kind: kindOrigin, Name: strings.TrimSuffix(e.Name(), ".pem"), Where: "unused " + f}, f, l.Time)
+		es, err := leafEntry(certEntry{Kind: kindOrigin, Name: strings.TrimSuffix(e.Name(), ".pem"), Where: "unused " + f}, f, "", l.Time)
 		warn(err)
 		l.Certificates = append(l.Certificates, es...)
 	}
@@ -93,13 +93,14 @@ func (g *certGather) ofOrigins(l *certListing, p *policy.Policy, used map[string
 	byFile := make(map[string]int)    // client certificates that several profiles show
 	rootFiles := make(map[string]int) // place of the first of their entries
 	for _, o := range p.Origins {
-		if f, name := g.clientFile(o); f != "" {
+		if f, password := g.clientFile(o); f != "" {
 			used[f] = true
 			if i, ok := byFile[f]; ok {
 				l.Certificates[i].Origins = append(l.Certificates[i].Origins, o.Name)
 				l.Certificates[i].Rules = append(l.Certificates[i].Rules, rules[o]...)
 			} else {
-				es, err := leafEntry(certEntry{Kind: kindOrigin, Name: name, Where: f, Origins: []string{o.Name}, Rules: rules[o]}, f, l.Time)
+				e := certEntry{Kind: kindOrigin, Name: o.ClientCert.Secret, Where: f, Origins: []string{o.Name}, Rules: rules[o]}
+				es, err := leafEntry(e, f, password, l.Time)
 				warn(err)
 				byFile[f] = len(l.Certificates)
 				l.Certificates = append(l.Certificates, es...)
@@ -108,7 +109,7 @@ func (g *certGather) ofOrigins(l *certListing, p *policy.Policy, used map[string
 		}
 		var known []*x509.Certificate
 		for _, f := range o.Roots {
-			cs, err := certsOf(f)
+			cs, err := certsOf(f, "")
 			warn(err)
 			known = append(known, cs...)
 			if _, ok := rootFiles[f]; !ok && len(cs) <= maxOriginRoots {
@@ -132,16 +133,14 @@ func (g *certGather) ofOrigins(l *certListing, p *policy.Policy, used map[string
 // system's is nobody's own.
 const maxOriginRoots = 50
 
-// clientFile is where an origin profile's client certificate is, and its name.
-func (g *certGather) clientFile(o *policy.Origin) (file, name string) {
-	switch c := o.ClientCert; {
-	case c == nil || c.Minted:
+// clientFile is where an origin profile's client certificate is, and where the
+// password of that is, if it has one.
+func (g *certGather) clientFile(o *policy.Origin) (file, password string) {
+	if o.ClientCert == nil || o.ClientCert.Minted {
 		return "", ""
-	case c.Secret != "":
-		return filepath.Join(g.state, "secrets", c.Secret+".pem"), c.Secret
-	default:
-		return c.Cert, ""
 	}
+	cert, _, p12, password := clientFiles(g.state, o.ClientCert)
+	return cert + p12, password
 }
 
 // pinEntry finds whose key a pin is. It is good for as long as the last of
@@ -171,22 +170,27 @@ func systemRoots() []*x509.Certificate {
 		"/etc/ssl/ca-bundle.pem", "/etc/pki/ca-trust/extracted/pem/tls-ca-bundle.pem", "/etc/ssl/cert.pem",
 	}
 	for _, f := range files {
-		if cs, err := certsOf(f); f != "" && err == nil {
+		if cs, err := certsOf(f, ""); f != "" && err == nil {
 			return cs
 		}
 	}
 	return nil
 }
 
-// certsOf are the certificates of a file, of which there has to be one.
-func certsOf(file string) ([]*x509.Certificate, error) {
+// certsOf are the certificates of a file, of which there has to be one. Its
+// password is in the file named; "": it has none.
+func certsOf(file, password string) ([]*x509.Certificate, error) {
 	data, err := readAnyFile(file)
 	if err != nil {
 		return nil, fmt.Errorf("%s %w", line(file), err)
 	}
+	secret, err := passwordIn(password)
+	if err != nil {
+		return nil, fmt.Errorf("%s: its password %s %w", line(file), line(password), err)
+	}
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
-	c, err := inspect.Read(ctx, data, nil)
+	c, err := inspect.Read(ctx, data, secret)
 	clear(data)
 	switch {
 	case err != nil:
@@ -201,7 +205,7 @@ func certsOf(file string) ([]*x509.Certificate, error) {
 
 // fileEntries are all certificates of a file.
 func fileEntries(kind, file string, now time.Time) (es []certEntry, err error) {
-	cs, err := certsOf(file)
+	cs, err := certsOf(file, "")
 	for _, c := range cs {
 		es = append(es, certEntry{Kind: kind, Where: file}.fill(c, now))
 	}
@@ -210,8 +214,8 @@ func fileEntries(kind, file string, now time.Time) (es []certEntry, err error) {
 
 // leafEntry is e, of the first certificate of a file; one that cannot be read is
 // listed with the reason.
-func leafEntry(e certEntry, file string, now time.Time) ([]certEntry, error) {
-	cs, err := certsOf(file)
+func leafEntry(e certEntry, file, password string, now time.Time) ([]certEntry, error) {
+	cs, err := certsOf(file, password)
 	if err != nil {
 		e.Error = err.Error()
 		return []certEntry{e}, err

@@ -175,12 +175,21 @@ func (l *certLook) certificates(file string) ([]*x509.Certificate, error) {
 
 // readPassword is the first line of a file; "" is no file, and no password.
 func readPassword(file string) ([]byte, error) {
+	b, err := passwordIn(file)
+	if err != nil {
+		return nil, &exitError{exitFailed, fmt.Errorf("--password-file %s %w", line(file), err)}
+	}
+	return b, nil
+}
+
+// passwordIn is the first line of a file, whose name its error follows; nil for "".
+func passwordIn(file string) ([]byte, error) {
 	if file == "" {
 		return nil, nil
 	}
 	b, err := readAnyFile(file)
 	if err != nil {
-		return nil, &exitError{exitFailed, fmt.Errorf("--password-file %s %w", line(file), err)}
+		return nil, err
 	}
 	first, _, _ := bytes.Cut(b, []byte("\n"))
 	return bytes.TrimSuffix(first, []byte("\r")), nil
