@@ -205,6 +205,7 @@ func (c *conn) next() (fault *h1.Error, ok bool) {
 			c.midway = true
 			return errLargeHead, true
 		case err != nil:
+			c.inside.alerted(err)
 			return nil, false
 		}
 	}

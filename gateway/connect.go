@@ -116,11 +116,8 @@ func (l *liveTunnel) checkHello(h tunnel.Hello, err error) (refusal error) {
 	case err != nil:
 		return fmt.Errorf("reading the ClientHello: %w", err)
 	}
-	if !o.AnySNI {
-		want := l.host.Name
-		if got := h.ServerName; !strings.EqualFold(got, want) {
-			return fmt.Errorf("SNI %q in a tunnel decided for %q: %w", clip(got, 253), l.host, tunnel.ErrName)
-		}
+	if err := l.checkName(h, o); err != nil {
+		return err
 	}
 	if len(o.ALPN) > 0 {
 		for _, proto := range h.ALPN {
@@ -132,6 +129,24 @@ func (l *liveTunnel) checkHello(h tunnel.Hello, err error) (refusal error) {
 	return nil
 }
 
+// checkName holds the name in the ClientHello to the CONNECT. Behind ECH (RFC 9849)
+// there is a second one that nobody but the origin can read, and what looks like
+// it may be GREASE (§6.2), which has the true name outside: so the outer name
+// tells. One that is the CONNECT's passes whatever stands behind it.
+func (l *liveTunnel) checkName(h tunnel.Hello, o policy.TunnelOptions) error {
+	got, hidden := h.ServerName, h.ECH
+	switch {
+	case strings.EqualFold(got, l.host.Name), hidden && o.HiddenName, !hidden && o.AnySNI:
+		return nil
+	case hidden:
+		return fmt.Errorf("the name is encrypted (ECH) behind %q in a tunnel decided for %q: %w", clip(got, 253), l.host, errHidden)
+	}
+	return fmt.Errorf("SNI %q in a tunnel decided for %q: %w", clip(got, 253), l.host, tunnel.ErrName)
+}
+
+// errHidden is a name that nobody can hold to the CONNECT.
+var errHidden = fmt.Errorf("tunnel: {ech: allow} on the rule lets it pass, and then nobody knows which host it is for: %w", tunnel.ErrName)
+
 // tunnelError says how a tunnel that did not simply end came to its end.
 func tunnelError(err error, why tunnel.Reason, rule string) *Error {
 	e := &Error{Outcome: Failed, Cause: "connection_terminated", Err: err, Rule: rule}
@@ -139,8 +154,10 @@ func tunnelError(err error, why tunnel.Reason, rule string) *Error {
 	case tunnel.ReasonRefused:
 		e.Outcome, e.Cause = Denied, "http_request_denied"
 		switch {
+		case errors.Is(err, errHidden):
+			e.Cause, e.Event, e.EventText = "authority_mismatch", "client_hides_name", err.Error()
 		case errors.Is(err, tunnel.ErrName):
-			e.Cause = "authority_mismatch"
+			e.Cause, e.Event, e.EventText = "authority_mismatch", "client_sni_mismatch", err.Error()
 		case errors.Is(err, errCrashed):
 			e.Outcome, e.Cause = Failed, "proxy_internal_error"
 		}

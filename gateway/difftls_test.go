@@ -20,7 +20,7 @@ func TestTLSMakesNoDifference(t *testing.T) {
 	log.SetOutput(io.Discard) // net/http tells of origins that speak unasked
 	t.Cleanup(func() { log.SetOutput(os.Stderr) })
 	own := &rig{tb: t}
-	own.certify("gw.test", "127.0.0.1")
+	own.certify("127.0.0.1", "gw.test")
 	all := slices.Concat(requests(), answers())
 	if testing.Short() {
 		some := all[:0]

@@ -82,7 +82,7 @@ func (c *conn) shake(cfg *tls.Config) bool {
 	if err != nil {
 		var why string
 		if why, c.midway = c.unshaken(err); why != "" && c.inside != nil {
-			c.inside.unshaken(err, c.from.Addr())
+			c.inside.unshaken(err)
 		} else if why != "" {
 			c.s.failedShakes.tell(c.s.ErrorLog, fmt.Sprintf("TLS handshake with client %s: %s", c.from, why))
 		}

@@ -59,7 +59,7 @@ func (s *Server) serveHTTP2(hs *http.Server) {
 		if of, ok := of.(interface{ BaseContext() context.Context }); ok {
 			ctx = of.BaseContext()
 		}
-		by.ServeConn(c, &h2.ServeConnOpts{Context: ctx, BaseConfig: hs, Handler: handler})
+		by.ServeConn(overhearing{c, insideOf(c)}, &h2.ServeConnOpts{Context: ctx, BaseConfig: hs, Handler: handler})
 	}
 }
 

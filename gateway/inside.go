@@ -12,7 +12,6 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"net/netip"
 	"slices"
 	"strings"
 	"sync"
@@ -36,7 +35,7 @@ type inside struct {
 	bad      error         // why the origin is no good, and nothing is minted for it; nil: it is
 
 	once  sync.Once
-	fault *Error // why there was no TLS session; set before ended
+	fault *Error // why there was no TLS session; guarded by tunnels.mu
 }
 
 // These are what the gateway's ends of TLS call HTTP/2 and HTTP/1.1 (RFC 7301 §6).
@@ -76,10 +75,16 @@ func (in *inside) hello(h *tls.ClientHelloInfo) (*tls.Config, error) {
 		ECH: slices.Contains(h.Extensions, echExtension),
 	}
 	if want := in.query.Host.Name; !strings.EqualFold(h.ServerName, want) {
+		if in.live.rec.Hello.ECH {
+			return nil, fmt.Errorf("the name is encrypted (ECH) behind %q in a connection decided for %q: %w", clip(h.ServerName, 253), in.query.Host, errHiddenInside)
+		}
 		return nil, fmt.Errorf("SNI %q in a connection decided for %q: %w", clip(h.ServerName, 253), in.query.Host, tunnel.ErrName)
 	}
 	return nil, in.bad
 }
+
+// errHiddenInside is a name that the gateway has no key to read.
+var errHiddenInside = fmt.Errorf("the gateway cannot be the origin for it: the host needs a rule that tunnels with tunnel: {ech: allow}, or a DNS that names no ECH keys (HTTPS records): %w", tunnel.ErrName)
 
 // echExtension is encrypted_client_hello (RFC 9849 §5).
 const echExtension = 0xfe0d
@@ -154,12 +159,12 @@ func (in *inside) ended() {
 	in.once.Do(func() {
 		rec := in.live.rec
 		rec.Outcome = Done
-		if in.fault != nil {
-			rec.fail(in.fault)
-		}
 		in.s.tunnels.mu.Lock()
-		cause := in.live.cause
+		cause, fault := in.live.cause, in.fault
 		in.s.tunnels.mu.Unlock()
+		if fault != nil {
+			rec.fail(fault)
+		}
 		if cause != nil {
 			rec.fail(&Error{Outcome: Closed, Cause: "proxy_internal_response", Err: cause, Rule: rec.Decision.Rule.Name})
 		}
@@ -172,22 +177,52 @@ func (in *inside) ended() {
 // client's own connection, of which nothing is told.
 func (in *inside) silent() {
 	if in != nil {
-		in.fault = &Error{Outcome: Gone, Cause: "connection_terminated", Err: errors.New("the client left before it said anything")}
+		in.failed(&Error{Outcome: Gone, Cause: "connection_terminated", Err: errors.New("the client left before it said anything")})
 	}
+}
+
+// alerted is told why nothing more can be read from the client, and listens for
+// what it has found out about the handshake only when that was over: with TLS
+// 1.3 the gateway's part is done before the client's is. A nil inside does not care.
+func (in *inside) alerted(err error) {
+	if in == nil || err == nil || !tlsAlert(err) {
+		return
+	}
+	if why := err.Error(); strings.Contains(why, "certificate") || strings.Contains(why, echRequired) {
+		in.unshaken(err)
+	}
+}
+
+// echRequired is the alert of a client whose ECH was not taken (RFC 9849 §6.1.6),
+// as crypto/tls calls it.
+const echRequired = "encrypted client hello required"
+
+// An overhearing connection is net/http's, which tells nobody of an alert.
+type overhearing struct {
+	*tls.Conn
+	in *inside
+}
+
+func (c overhearing) Read(b []byte) (int, error) {
+	n, err := c.Conn.Read(b)
+	c.in.alerted(err)
+	return n, err
 }
 
 // unshaken notes why the client's handshake failed: whose fault it was, and
 // what whoever reads the log can do.
-func (in *inside) unshaken(err error, from netip.Addr) {
+func (in *inside) unshaken(err error) {
 	host, e := in.query.Host, &Error{Outcome: Failed, Cause: "tls_protocol_error", Rule: in.live.rec.Decision.Rule.Name}
 	why := err.Error()
 	about := func(event, format string, args ...any) {
 		e.Event, e.EventText = event, fmt.Sprintf(format, args...)
-		e.Err = fmt.Errorf("TLS handshake of client %s for %s: %s: %w", from, host, e.EventText, err)
+		e.Err = fmt.Errorf("TLS handshake of client %s for %s: %s: %w", in.live.rec.Client.Addr(), host, e.EventText, err)
 	}
 	switch {
 	case in.bad != nil && errors.Is(err, in.bad):
 		e = in.s.asError(in.bad, host.String())
+	case errors.Is(err, errHiddenInside):
+		e.Outcome, e.Cause, e.Event, e.EventText, e.Err = Denied, "authority_mismatch", "client_hides_name", err.Error(), err
 	case errors.Is(err, tunnel.ErrName):
 		e.Outcome, e.Cause, e.Event, e.EventText, e.Err = Denied, "authority_mismatch", "client_sni_mismatch", err.Error(), err
 	case errors.Is(err, errUnminted):
@@ -196,6 +231,9 @@ func (in *inside) unshaken(err error, from netip.Addr) {
 		about("client_alpn_refusal", "it speaks none of %s, which the origin speaks or the rule offers (intercept: {alpn: …})", strings.Join(in.offer, ", "))
 	case strings.Contains(why, "unsupported versions"):
 		about("client_tls_version", "its TLS is older than 1.2: update it, or tunnel %s", host)
+	case tlsAlert(err) && strings.Contains(why, echRequired):
+		e.Cause = "tls_alert_received"
+		about("client_insists_on_ech", "its ClientHello was encrypted for the origin, and the gateway does not pretend to be it: it needs a rule that tunnels %s, or a DNS that names no ECH keys (HTTPS records)", host)
 	case tlsAlert(err) && strings.Contains(why, "certificate"), strings.HasPrefix(why, localError) && strings.Contains(why, "bad record MAC"):
 		e.Cause = "tls_alert_received"
 		about("client_distrusts_gateway", "it does not trust the certificate minted for the host: it needs the gateway's edge root (sallyport ca root), or pins the origin's own certificate, and then needs a rule that tunnels %s", host)
@@ -211,6 +249,13 @@ func (in *inside) unshaken(err error, from netip.Addr) {
 	default:
 		about("client_handshake_failed", "it failed")
 	}
+	in.failed(e)
+}
+
+// failed notes what the record of the CONNECT ends with.
+func (in *inside) failed(e *Error) {
+	in.s.tunnels.mu.Lock()
+	defer in.s.tunnels.mu.Unlock()
 	in.fault = e
 }
 

@@ -239,6 +239,38 @@ func TestInterceptOfABadOrigin(t *testing.T) {
 	})
 }
 
+// TestInterceptDoesNotPretendECH: the client of an origin with a key learns that nobody
+// has opened what it sent.
+func TestInterceptDoesNotPretendECH(t *testing.T) {
+	rules := strings.Replace(interceptRules, "127.0.0.1", "any", 1)
+	twice := strings.Replace(rules, "mode: intercept", "mode: intercept, intercept: {alpn: [h2, http/1.1]}", 1)
+	for _, tt := range []struct{ outer, event, rules string }{
+		{"origin.test", "client_insists_on_ech", rules},
+		{"origin.test", "client_insists_on_ech", twice},
+		{"other.test", "client_hides_name", rules},
+	} {
+		onBothPaths(t, func(t *testing.T, path func(*Server)) {
+			r := newRig(t, tt.rules, allHere, path)
+			origin := r.httpOrigin(true)
+			_, err := r.connectTLS("origin.test"+origin[strings.LastIndex(origin, ":"):], &tls.Config{
+				ServerName: "inner.example", RootCAs: r.roots, EncryptedClientHelloConfigList: echList(t, tt.outer), NextProtos: []string{"h2", "http/1.1"},
+			})
+			if err == nil {
+				t.Fatal("the client took the gateway for the origin")
+			}
+			var rejected *tls.ECHRejectionError
+			if errors.As(err, &rejected) && len(rejected.RetryConfigList) > 0 {
+				t.Errorf("the gateway offers keys: %v", err)
+			}
+			<-r.handed
+			rec := r.recordOf(http.MethodConnect)
+			if rec == nil || rec.Event != tt.event || rec.Err == nil || !strings.Contains(rec.EventText, "DNS that names no ECH keys") {
+				t.Errorf("%s behind %s: %+v", tt.event, tt.outer, rec)
+			}
+		})
+	}
+}
+
 // TestInterceptCutAtAnyMoment: whatever is going on inside, a cut ends it, once,
 // and leaves nothing counted.
 func TestInterceptCutAtAnyMoment(t *testing.T) {

@@ -53,7 +53,7 @@ func newRig(tb testing.TB, rules string, different ...func(*Server)) *rig {
 		tb.Fatal(err)
 	}
 	r := &rig{tb: tb, handed: make(chan struct{}, 1<<20)}
-	r.certify("origin.test", "127.0.0.1")
+	r.certify("127.0.0.1", "origin.test")
 	gen := &Generation{Policy: p, Trust: func(*policy.Origin) (Trust, error) {
 		return Trust{Key: "rig", Config: func(host string) *tls.Config {
 			return &tls.Config{ServerName: host, RootCAs: r.roots, NextProtos: []string{"http/1.1"}}
@@ -105,8 +105,8 @@ func (r *rig) serve(f func(net.Listener)) string {
 	return l.Addr().String()
 }
 
-// certify makes r's certificate, for a name and an address.
-func (r *rig) certify(name, addr string) {
+// certify makes r's certificate, for an address and names.
+func (r *rig) certify(addr string, names ...string) {
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
 		r.tb.Fatal(err)
@@ -114,7 +114,7 @@ func (r *rig) certify(name, addr string) {
 	template := &x509.Certificate{
 		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "rig"},
 		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour),
-		IPAddresses: []net.IP{net.ParseIP(addr)}, DNSNames: []string{name},
+		IPAddresses: []net.IP{net.ParseIP(addr)}, DNSNames: names,
 		IsCA: true, BasicConstraintsValid: true,
 	}
 	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)

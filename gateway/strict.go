@@ -85,6 +85,7 @@ func (c *strictConn) Read(p []byte) (int, error) {
 		// The lock is free while the client is waited for: a refused CONNECT
 		// must be able to say so meanwhile.
 		n, err = c.Conn.Read(into)
+		c.inside.alerted(err)
 		if n == 0 && err != nil {
 			return 0, err
 		}

@@ -48,7 +48,7 @@ const openAll = "  - {name: all, from: any, to: 127.0.0.0/8, ports: any, mode: [
 
 func newTLSRig(tb testing.TB, rules string, different ...func(*Server)) *tlsRig {
 	own := &rig{tb: tb}
-	own.certify("gw.test", "127.0.0.1")
+	own.certify("127.0.0.1", "gw.test")
 	t := &tlsRig{trust: own.roots, log: &logged{}}
 	t.rig = newRig(tb, rules, append([]func(*Server){func(s *Server) {
 		s.TLS = &tls.Config{Certificates: []tls.Certificate{own.cert}}

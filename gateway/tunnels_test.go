@@ -8,8 +8,12 @@ import (
 	"crypto/ecdh"
 	"crypto/rand"
 	"crypto/tls"
+	"errors"
+	"fmt"
 	"io"
 	"net"
+	"net/netip"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -18,6 +22,7 @@ import (
 	"golang.org/x/crypto/cryptobyte"
 
 	"sallyport/policy"
+	"sallyport/tunnel"
 )
 
 // TestTunnelRecordIsHandedOverOnce: a tunnel may end before the handler that
@@ -88,15 +93,18 @@ func TestClientLeavesDuringDial(t *testing.T) {
 // was an inner one.
 func TestOuterNameOfECHCounts(t *testing.T) {
 	for _, tt := range []struct {
-		sni     string
+		options string
 		outcome Outcome
-		cause   string
+		event   string
 	}{
-		{"match", Denied, "authority_mismatch"},
-		{"any", Done, ""},
+		{"sni: match", Denied, "client_hides_name"},
+		{"ech: deny", Denied, "client_hides_name"},
+		{"ech: allow", Done, ""},
+		{"sni: any", Done, ""},
+		{"sni: any, ech: deny", Denied, "client_hides_name"},
 	} {
-		t.Run(tt.sni, func(t *testing.T) {
-			r := newRig(t, "  - {name: pass, from: any, to: 127.0.0.1, ports: any, mode: tunnel, tunnel: {sni: "+tt.sni+"}, allow_private: true}\n")
+		t.Run(tt.options, func(t *testing.T) {
+			r := newRig(t, "  - {name: pass, from: any, to: 127.0.0.1, ports: any, mode: tunnel, tunnel: {"+tt.options+"}, allow_private: true}\n")
 			origin := r.httpOrigin(true)
 			c, err := r.connect(origin)
 			if err != nil {
@@ -112,7 +120,7 @@ func TestOuterNameOfECHCounts(t *testing.T) {
 			if rec.Hello == nil || rec.Hello.ServerName != "outer.example" || !rec.Hello.ECH {
 				t.Errorf("recorded the hello as %+v", rec.Hello)
 			}
-			if tt.outcome == Denied && (rec.Outcome != Denied || rec.Cause != tt.cause || rec.Sent != 0) {
+			if tt.outcome == Denied && (rec.Outcome != Denied || rec.Cause != "authority_mismatch" || rec.Event != tt.event || rec.Sent != 0) {
 				t.Errorf("%s, %s, %d bytes sent: %v", rec.Outcome, rec.Cause, rec.Sent, rec.Err)
 			}
 			if tt.outcome == Done && (rec.Mode != policy.Tunnel || rec.Sent == 0 || rec.Received == 0) {
@@ -122,8 +130,80 @@ func TestOuterNameOfECHCounts(t *testing.T) {
 	}
 }
 
+// TestOuterNames: behind GREASE there is nothing, and it has the true name outside,
+// so that no browser is cut for it.
+func TestOuterNames(t *testing.T) {
+	named, literal := policy.Host{Name: "host.test"}, policy.Host{Addr: netip.MustParseAddr("192.0.2.1")}
+	options := map[string]policy.TunnelOptions{"strict": {}, "hidden": {HiddenName: true}, "any": {AnySNI: true}}
+	for _, tt := range []struct {
+		host   policy.Host
+		sni    string
+		ech    bool
+		passes string
+	}{
+		{named, "Host.test", false, "strict hidden any"},
+		{named, "Host.test", true, "strict hidden any"},
+		{named, "other.test", false, "any"},
+		{named, "other.test", true, "hidden"},
+		{named, "", false, "any"},
+		{named, "", true, "hidden"},
+		{literal, "", true, "strict hidden any"},
+		{literal, "host.test", true, "hidden"},
+	} {
+		for name, o := range options {
+			l := &liveTunnel{host: tt.host}
+			err := l.checkName(tunnel.Hello{ServerName: tt.sni, ECH: tt.ech}, o)
+			if passes := slices.Contains(strings.Fields(tt.passes), name); passes != (err == nil) {
+				t.Errorf("%q in a tunnel to %s, ECH %t, %s: %v", tt.sni, tt.host, tt.ech, name, err)
+			}
+			if err != nil && (!errors.Is(err, tunnel.ErrName) || errors.Is(err, errHidden) != tt.ech) {
+				t.Errorf("%q in a tunnel to %s, ECH %t, %s: %v", tt.sni, tt.host, tt.ech, name, err)
+			}
+		}
+	}
+}
+
+// TestECHThroughTunnel: the name that is decided about is the CONNECT's, the one
+// outside is whoever keeps the key, and what is inside reaches the origin.
+func TestECHThroughTunnel(t *testing.T) {
+	list, key := echKey(t, "outer.example")
+	r := newRig(t, "  - {name: pass, from: any, to: any, ports: any, mode: tunnel, tunnel: {ech: allow}, allow_private: true}\n", allHere)
+	origin := r.serve(func(l net.Listener) {
+		for {
+			c, err := l.Accept()
+			if err != nil {
+				return
+			}
+			secret := tls.Server(c, &tls.Config{Certificates: []tls.Certificate{r.cert}, EncryptedClientHelloKeys: []tls.EncryptedClientHelloKey{key}})
+			if secret.Handshake() == nil {
+				fmt.Fprintf(secret, "%s %t", secret.ConnectionState().ServerName, secret.ConnectionState().ECHAccepted)
+			}
+			secret.Close()
+		}
+	})
+	c, err := r.connect("origin.test" + origin[strings.LastIndex(origin, ":"):])
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	said, err := io.ReadAll(tls.Client(c, &tls.Config{ServerName: "origin.test", RootCAs: r.roots, EncryptedClientHelloConfigList: list}))
+	if string(said) != "origin.test true" {
+		t.Errorf("the origin read %q: %v", said, err)
+	}
+	c.Close()
+	<-r.handed
+	if h := r.records[0].Hello; h == nil || h.ServerName != "outer.example" || !h.ECH {
+		t.Errorf("recorded the hello as %+v", h)
+	}
+}
+
 // echList is an ECHConfigList (RFC 9849 §4) of one X25519 key.
 func echList(t *testing.T, public string) []byte {
+	list, _ := echKey(t, public)
+	return list
+}
+
+func echKey(t *testing.T, public string) ([]byte, tls.EncryptedClientHelloKey) {
 	key, err := ecdh.X25519().GenerateKey(rand.Reader)
 	if err != nil {
 		t.Fatal(err)
@@ -144,7 +224,8 @@ func echList(t *testing.T, public string) []byte {
 			b.AddUint16(0) // no extensions
 		})
 	})
-	return b.BytesOrPanic()
+	list := b.BytesOrPanic()
+	return list, tls.EncryptedClientHelloKey{Config: list[2:], PrivateKey: key.Bytes()}
 }
 
 // TestHelloNeverComes: a client that opens a tunnel and says nothing holds it

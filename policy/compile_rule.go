@@ -166,6 +166,7 @@ func (c *compiler) options(r *Rule, n *node, prints *[]string) {
 			OptionalTLS: t.get("tls").str() == "optional",
 			ALPN:        c.texts(t.get("alpn")),
 		}
+		r.Tunnel.HiddenName = t.get("ech").str() == "allow" || t.get("ech") == nil && r.Tunnel.AnySNI
 		if e := t.get("idle"); e != nil {
 			r.Tunnel.Idle, _ = c.duration(e)
 		}

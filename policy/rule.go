@@ -55,6 +55,7 @@ type Rule struct {
 // TunnelOptions are a rule's tunnel: section. The zero value is the strictest.
 type TunnelOptions struct {
 	AnySNI      bool          // sni: any; otherwise the SNI must equal the CONNECT host
+	HiddenName  bool          // ech: allow; otherwise a ClientHello with ECH has to show the CONNECT host outside, too
 	OptionalTLS bool          // tls: optional; otherwise a payload that is not TLS is cut
 	ALPN        []string      // empty: any
 	Idle        time.Duration // 0: the gateway's default

@@ -42,6 +42,7 @@ var ruleSection = &section{title: "a rule", keys: []key{
 
 var tunnelSection = &section{title: "tunnel", keys: []key{
 	{name: "sni", value: word("match", "any"), doc: "match: the SNI must be the CONNECT host", def: "match"},
+	{name: "ech", value: word("allow", "deny"), doc: "allow: a ClientHello whose name is encrypted (ECH) may show another name outside than the CONNECT host; what it hides nobody sees. deny: it may not, even with sni: any; GREASE passes; default deny, and allow with sni: any"},
 	{name: "tls", value: word("required", "optional"), doc: "required: only TLS may pass", def: "required"},
 	{name: "alpn", value: some(filledSyntax), doc: "protocols the client may offer; default any", example: "h2"},
 	{name: "idle", value: one(durationSyntax), doc: "close after so long without a byte", example: "5m"},
