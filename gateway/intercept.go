@@ -26,13 +26,15 @@ func (p *passage) intercept() {
 		return
 	}
 	speaks, bad := p.verifyOrigin()
-	if cause := p.cause(); bad != nil && (cause != nil || !p.plainInside()) {
+	if cause := p.cause(); bad != nil && (cause != nil || !rule.Intercept.BadAlert && !p.plainInside()) {
 		p.refuse(cmp.Or(cause, bad))
 		return
 	}
-	if _, err := p.s.Mint(host, rule.Intercept.LeafTTL); err != nil { // while there still is an answer that can say why
-		p.refuse(noMint(rule, err))
-		return
+	if bad == nil { // else nothing is minted
+		if _, err := p.s.Mint(host, rule.Intercept.LeafTTL); err != nil { // while there still is an answer that can say why
+			p.refuse(noMint(rule, err))
+			return
+		}
 	}
 	live, err := p.enter()
 	if err != nil {

@@ -230,6 +230,21 @@ func TestInterceptOfABadOrigin(t *testing.T) {
 		if _, err := r.connectTLS(origin, nil); err == nil || !strings.Contains(err.Error(), "502") {
 			t.Error(err)
 		}
+		alerting, err := policy.Parse("rig.yaml", []byte("version: 1\nrules:\n"+strings.Replace(interceptRules, "mode: intercept", "mode: intercept, intercept: {bad_origin: alert}", 1)), "")
+		if err != nil {
+			t.Fatal(err)
+		}
+		gen := *r.generation.Load()
+		gen.Policy = alerting
+		r.generation.Store(&gen)
+		if _, err := r.connectTLS(origin, nil); err == nil || !strings.Contains(err.Error(), "remote error: tls: internal error") {
+			t.Error(err)
+		}
+		<-r.handed
+		<-r.handed
+		if rec := r.recordOf(http.MethodConnect); rec.Cause != "tls_certificate_error" || rec.Outcome != Failed || rec.Status != http.StatusOK {
+			t.Errorf("%s, %s, %d: %v", rec.Outcome, rec.Cause, rec.Status, rec.Err)
+		}
 		if n := minted.Load(); n != 0 {
 			t.Errorf("%d certificates were minted", n)
 		}

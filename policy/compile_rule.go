@@ -178,6 +178,7 @@ func (c *compiler) options(r *Rule, n *node, prints *[]string) {
 		}
 	}
 	if i := n.get("intercept"); i != nil {
+		r.Intercept.BadAlert = i.get("bad_origin").str() == "alert"
 		r.Intercept.ALPN = c.texts(i.get("alpn"))
 		if e := i.get("leaf_ttl"); e != nil {
 			if d, ok := c.duration(e); ok && (d < shortestLeaf || d > longestLeaf) {

@@ -65,8 +65,9 @@ type TunnelOptions struct {
 
 // InterceptOptions are a rule's intercept: section.
 type InterceptOptions struct {
-	ALPN    []string      // offered to the client: "h2", "http/1.1"; empty: what the origin speaks
-	LeafTTL time.Duration // how long a minted certificate is good, 10 minutes to 7 days; 0: as long as usual
+	ALPN     []string      // offered to the client: "h2", "http/1.1"; empty: what the origin speaks
+	LeafTTL  time.Duration // how long a minted certificate is good, 10 minutes to 7 days; 0: as long as usual
+	BadAlert bool          // bad_origin: alert; otherwise the CONNECT to an origin that is no good is refused with the page that says why
 }
 
 // DenyOptions are a rule's deny: section.

@@ -53,6 +53,7 @@ var tunnelSection = &section{title: "tunnel", keys: []key{
 var interceptSection = &section{title: "intercept", keys: []key{
 	{name: "alpn", value: words("h2", "http/1.1"), doc: "protocols offered to the client; default what the origin speaks", example: "[h2, http/1.1]"},
 	{name: "leaf_ttl", value: one(durationSyntax), doc: "how long a minted certificate is good, 10m to 7d", def: "7d", example: "1d"},
+	{name: "bad_origin", value: word("page", "alert"), doc: "what the client of an origin that does not verify gets: the page that says why as the answer to its CONNECT, or a TLS alert behind a 200", def: "page"},
 }}
 
 var denySection = &section{title: "deny", keys: []key{
