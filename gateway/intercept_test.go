@@ -469,6 +469,9 @@ func TestInterceptMeetsTheOriginOnce(t *testing.T) {
 				}
 			}
 			c.Close()
+			for range 3 { // the connection to the origin is back when the CONNECT's record is there, behind those of its requests
+				<-r.handed
+			}
 		}
 		// net/http does not lend its connections: each CONNECT makes one, and no request another.
 		if n, standard := met.Load(), r.server.Standard; standard && n != 3 || !standard && n != 1 {
