@@ -50,7 +50,7 @@ they tunnel through it with CONNECT (tunnel). A policy file decides which.`,
 		SilenceErrors: true,
 	}
 	root.SetVersionTemplate("sallyport {{.Version}}\n")
-	root.AddCommand(runCommand(), policyCommand(), caCommand(), certCommand())
+	root.AddCommand(runCommand(), policyCommand(), caCommand(), certCommand(), demoCommand())
 	return root
 }
 

@@ -1,0 +1,64 @@
+// Copyright 2026 The sallyport authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/spf13/cobra"
+
+	"sallyport/cmd/sallyport/demo"
+)
+
+func demoCommand() *cobra.Command {
+	var asJSON bool
+	cmd := &cobra.Command{
+		Use:   "demo",
+		Short: "Compare the modes by what is on the wires",
+		Long: `Compare the modes: what each shows on the wires, who checks the origin, whose
+certificate reaches it, what a policy can act on, what goes on working and what it
+costs. Origins, a gateway with a CA of its own, recorders on both sides of it and a
+client are started on this machine, make the same exchanges in each mode and
+directly, and are taken away again. Every cell is computed from what was recorded in
+this run. It takes some ten seconds and needs no network, no root and no set-up.`,
+		Example: `  sallyport demo
+  sallyport demo --json > report.json`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			ctx, stop := signal.NotifyContext(commandContext(cmd), syscall.SIGTERM, syscall.SIGINT)
+			defer stop()
+			program, err := os.Executable()
+			if err != nil {
+				return &exitError{exitFailed, fmt.Errorf("finding this program, to run it as the gateway: %w", err)}
+			}
+			progress, done := statusLine(cmd.ErrOrStderr())
+			result, err := demo.Run(ctx, demo.Options{Program: program, Version: version(), Costs: true, Progress: progress})
+			done()
+			if err != nil {
+				return &exitError{exitFailed, err}
+			}
+			if asJSON {
+				return printJSON(cmd.OutOrStdout(), result.Report)
+			}
+			return demo.WriteText(cmd.OutOrStdout(), result.Report, colour(os.Stdout))
+		},
+	}
+	cmd.Flags().BoolVar(&asJSON, "json", false, "print the report as JSON")
+	return cmd
+}
+
+// statusLine is one line on a terminal that says what is being done, and nothing
+// elsewhere. done takes it away.
+func statusLine(w io.Writer) (say func(string), done func()) {
+	f, ok := w.(*os.File)
+	if !ok || !isTerminal(f) {
+		return func(string) {}, func() {}
+	}
+	say = func(what string) { fmt.Fprintf(f, "\r\x1b[K%s …", what) }
+	return say, func() { fmt.Fprint(f, "\r\x1b[K") }
+}

@@ -1,0 +1,67 @@
+// Copyright 2026 The sallyport authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package demo
+
+import (
+	"bufio"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"sync"
+	"time"
+)
+
+// A bannerOrigin speaks first, as ssh does (RFC 4253 §4.2), and knows no TLS.
+type bannerOrigin struct {
+	l    net.Listener
+	done sync.WaitGroup
+
+	mu    sync.Mutex
+	heard []string // what each one who came said
+}
+
+const (
+	sshBanner   = "SSH-2.0-demo_origin\r\n"
+	sshGreeting = "SSH-2.0-demo_client\r\n"
+)
+
+func (b *bannerOrigin) start() (err error) {
+	if b.l, err = net.Listen("tcp", "127.0.0.1:0"); err != nil {
+		return fmt.Errorf("listening on loopback for the ssh origin: %w", err)
+	}
+	b.done.Go(b.serve)
+	return nil
+}
+
+func (b *bannerOrigin) close() {
+	b.l.Close()
+	b.done.Wait()
+}
+
+func (b *bannerOrigin) serve() {
+	for {
+		c, err := b.l.Accept()
+		if err != nil {
+			return
+		}
+		b.done.Go(func() { b.greet(c) })
+	}
+}
+
+func (b *bannerOrigin) greet(c net.Conn) {
+	defer c.Close()
+	_ = c.SetDeadline(time.Now().Add(patience))
+	if _, err := io.WriteString(c, sshBanner); err != nil {
+		return
+	}
+	line, err := bufio.NewReader(io.LimitReader(c, 256)).ReadString('\n')
+	if err != nil && !errors.Is(err, io.EOF) {
+		return
+	}
+	b.mu.Lock()
+	b.heard = append(b.heard, line)
+	b.mu.Unlock()
+	_, _ = io.WriteString(c, "heard "+line)
+}

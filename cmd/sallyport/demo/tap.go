@@ -1,0 +1,132 @@
+// Copyright 2026 The sallyport authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package demo
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"net/netip"
+	"sync"
+)
+
+// A tap is a TCP proxy that records what it passes on: the wire between two
+// parties who do not know of it.
+type tap struct {
+	leg    string
+	direct bool
+	to     string
+	rec    *Recording
+	l      net.Listener
+
+	open  sync.WaitGroup
+	mu    sync.Mutex
+	conns map[net.Conn]bool // nil: closed
+}
+
+// startTap records what goes to the address to. Close it.
+func startTap(rec *Recording, leg string, direct bool, to string) (*tap, error) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return nil, fmt.Errorf("listening on loopback for the wire to %s: %w", to, err)
+	}
+	t := &tap{leg: leg, direct: direct, to: to, rec: rec, l: l, conns: make(map[net.Conn]bool)}
+	t.open.Go(t.serve)
+	return t, nil
+}
+
+func (t *tap) addr() netip.AddrPort { return addrOf(t.l.Addr()) }
+
+// close ends all connections and waits for those who record them.
+func (t *tap) close() {
+	t.l.Close()
+	t.mu.Lock()
+	for c := range t.conns {
+		c.Close()
+	}
+	t.conns = nil
+	t.mu.Unlock()
+	t.open.Wait()
+}
+
+func (t *tap) serve() {
+	for {
+		c, err := t.l.Accept()
+		if err != nil {
+			return
+		}
+		f := t.rec.open(t.leg, t.direct, addrOf(c.RemoteAddr()), addrOf(c.LocalAddr()))
+		t.open.Go(func() { t.pass(f, c) })
+	}
+}
+
+// pass moves bytes until both directions have ended.
+func (t *tap) pass(f *Flow, near net.Conn) {
+	defer near.Close()
+	if !t.hold(near) {
+		return
+	}
+	defer t.release(near)
+	var d net.Dialer
+	far, err := d.DialContext(context.Background(), "tcp", t.to)
+	if err != nil {
+		return
+	}
+	defer far.Close()
+	if !t.hold(far) {
+		return
+	}
+	defer t.release(far)
+	var up sync.WaitGroup
+	up.Go(func() { copyNoted(f, false, far, near) })
+	copyNoted(f, true, near, far)
+	up.Wait()
+}
+
+// copyNoted copies from src to dst. What is read is noted before it is passed on, so
+// that no answer is noted before what it answers.
+func copyNoted(f *Flow, down bool, dst, src net.Conn) {
+	buf := make([]byte, 32<<10)
+	for {
+		n, err := src.Read(buf)
+		if n > 0 {
+			f.add(down, buf[:n])
+			if _, err := dst.Write(buf[:n]); err != nil {
+				src.Close()
+				return
+			}
+		}
+		if err != nil {
+			f.add(down, nil)
+			break
+		}
+	}
+	if half, ok := dst.(*net.TCPConn); !ok || half.CloseWrite() != nil {
+		dst.Close()
+	}
+}
+
+func (t *tap) hold(c net.Conn) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.conns == nil {
+		return false
+	}
+	t.conns[c] = true
+	return true
+}
+
+func (t *tap) release(c net.Conn) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	delete(t.conns, c)
+}
+
+func addrOf(a net.Addr) netip.AddrPort {
+	if tcp, ok := a.(*net.TCPAddr); ok {
+		ap := tcp.AddrPort()
+		return netip.AddrPortFrom(ap.Addr().Unmap(), ap.Port())
+	}
+	return netip.AddrPort{}
+}

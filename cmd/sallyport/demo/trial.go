@@ -1,0 +1,213 @@
+// Copyright 2026 The sallyport authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package demo
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strconv"
+	"time"
+)
+
+// Options say what is run.
+type Options struct {
+	Program  string            // the sallyport whose gateway is looked at, a path
+	Version  string            // what it calls itself
+	Progress func(what string) // told what is being done; nil: nobody is
+	Columns  []string          // some of direct, originate, tunnel, intercept and relay; nil: all
+
+	// Costs false leaves out the group cost, which is most of the time.
+	Costs bool
+
+	// Rules gives the hosts of a column the rules of another mode, so that a test
+	// can see that the cells notice. Nil: each column has its own.
+	Rules map[string]string
+}
+
+// A Result is a report and what it was computed from.
+type Result struct {
+	Report    *Report
+	Recording *Recording
+}
+
+// Run makes the comparison. It needs loopback and a temporary directory, both of
+// which it leaves as they were, also when ctx ends.
+func Run(ctx context.Context, o Options) (*Result, error) {
+	if o.Program == "" {
+		return nil, errors.New("no program to compare: the gateway is a process of its own")
+	}
+	if o.Columns == nil {
+		o.Columns = allColumns
+	}
+	if o.Progress == nil {
+		o.Progress = func(string) {}
+	}
+	t := &trial{o: o, rec: newRecording(), started: time.Now(), env: environment()}
+	dir, err := os.MkdirTemp("", "sallyport-demo-")
+	if err != nil {
+		return nil, fmt.Errorf("making a temporary directory: %w; give another with TMPDIR", err)
+	}
+	t.dir = dir
+	defer os.RemoveAll(dir)
+	err = t.run(ctx)
+	t.close()
+	if ctx.Err() != nil {
+		return nil, fmt.Errorf("the comparison was interrupted: %w", context.Cause(ctx))
+	}
+	if err != nil {
+		return nil, err
+	}
+	return &Result{Report: t.report(), Recording: t.rec}, nil
+}
+
+// A trial is one run.
+type trial struct {
+	o       Options
+	started time.Time
+	stopped time.Duration // when the gateway of the exchanges was, on the recording's clock
+	dir     string
+	env     []string
+	canary  string
+	rec     *Recording
+
+	roots, stray *authority
+	own          *tls.Certificate // the client's
+	edge         *x509.CertPool   // by which minted leaves are verified
+	trusted      *x509.CertPool   // by clients: origins' roots, and edge
+
+	names      *nameServer
+	origin     *origin
+	banner     *bannerOrigin
+	gateway    *gateway
+	atGate     *tap            // between clients and the gateway
+	webs, sshs map[string]*tap // in front of the origins: "client" and "origin", as in Flow.Leg
+
+	columns []*column
+	closers []func()
+}
+
+// A column is what was found of one way.
+type column struct {
+	id, mode  string
+	trial     *trial
+	exchanges []*exchange
+	cost      *cost // nil: not measured
+}
+
+func (c *column) exchange(name string) *exchange {
+	for _, x := range c.exchanges {
+		if x.name == name {
+			return x
+		}
+	}
+	return nil
+}
+
+func (t *trial) close() {
+	for i := len(t.closers) - 1; i >= 0; i-- {
+		t.closers[i]()
+	}
+	t.closers = nil
+}
+
+func (t *trial) closeLater(f func()) { t.closers = append(t.closers, f) }
+
+func (t *trial) run(ctx context.Context) error {
+	t.o.Progress("making a CA, origins and a policy")
+	if err := t.setUp(ctx); err != nil {
+		return err
+	}
+	t.o.Progress("starting the gateway")
+	var err error
+	if t.gateway, err = t.startGateway(ctx, false); err != nil {
+		return err
+	}
+	t.closeLater(t.gateway.stop)
+	if t.atGate, err = startTap(t.rec, "client", false, t.gateway.addr); err != nil {
+		return err
+	}
+	t.closeLater(t.atGate.close)
+	for _, id := range t.o.Columns {
+		c := &column{id: id, mode: modeOf(id, t.o.Rules), trial: t}
+		t.columns = append(t.columns, c)
+		for _, a := range t.attempts() {
+			t.o.Progress(id + ": " + a.name)
+			if err := c.try(ctx, a); err != nil {
+				return err
+			}
+		}
+	}
+	// Everything that is open ends, so that all of it is recorded and logged.
+	if err := t.gateway.alive(); err != nil {
+		return err
+	}
+	t.stopped = t.rec.now()
+	t.gateway.stop()
+	for _, tap := range []*tap{t.atGate, t.webs["client"], t.webs["origin"], t.sshs["client"], t.sshs["origin"]} {
+		tap.close()
+	}
+	t.sort()
+	if !t.o.Costs {
+		return nil
+	}
+	for _, c := range t.columns {
+		t.o.Progress(c.id + ": what it costs")
+		if c.cost, err = t.measure(ctx, c); err != nil {
+			return fmt.Errorf("measuring %s: %w", c.id, err)
+		}
+	}
+	return nil
+}
+
+// try makes one exchange.
+func (c *column) try(ctx context.Context, a attempt) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	if err := c.trial.gateway.alive(); err != nil {
+		return err
+	}
+	cl := c.trial.client(c.id)
+	if a.tls && cl.plain() {
+		return nil
+	}
+	x := &exchange{name: a.name, column: c.id, host: hostOf(a.name, c.id)}
+	s := cl.session()
+	x.began = c.trial.rec.now()
+	a.make(ctx, s, x)
+	s.end()
+	x.ended, x.dialled = c.trial.rec.now(), s.dialled
+	c.exchanges = append(c.exchanges, x)
+	return nil
+}
+
+// client is the one of a column, on the wires that are recorded.
+func (t *trial) client(column string) *client {
+	leg := "origin"
+	if column == direct {
+		leg = "client"
+	}
+	return &client{
+		column: column, proxy: t.atGate.addr().String(), roots: t.trusted, own: t.own, keys: t.rec,
+		https: port(t.webs[leg]), ssh: port(t.sshs[leg]),
+	}
+}
+
+func port(t *tap) string { return strconv.Itoa(int(t.addr().Port())) }
+
+func (t *trial) startGateway(ctx context.Context, quiet bool) (*gateway, error) {
+	return startGateway(ctx, t.o.Program, t.env, quiet,
+		"--policy", filepath.Join(t.dir, "policy.yaml"), "--state", filepath.Join(t.dir, "state"),
+		"--htpasswd", filepath.Join(t.dir, "users"), "--resolver", t.names.addr())
+}
+
+func machine() Machine {
+	return Machine{OS: runtime.GOOS, Arch: runtime.GOARCH, CPUs: runtime.NumCPU(), Go: runtime.Version()}
+}
