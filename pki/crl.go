@@ -51,7 +51,7 @@ func (ca *CA) CRL(issuer string) ([]byte, error) {
 }
 
 func (ca *CA) crl(skid string) (heldCRL, error) {
-	i := ca.state.Load().issuerBy(skid)
+	i := issuerBy(ca.issuers(), skid)
 	if i == nil {
 		return heldCRL{}, ErrNoIssuer
 	}
@@ -64,6 +64,19 @@ func (ca *CA) crl(skid string) (heldCRL, error) {
 	}
 	entries := ca.revokedEntries(skid, now)
 	h := heldCRL{of: rev}
+	if i.transient { // neither it nor its numbers outlive the process
+		number := big.NewInt(1)
+		if last := ca.crls.by[skid].list; last != nil {
+			number.Add(number, last.Number)
+		}
+		der, list, err := signCRL(i, number, entries, now)
+		if err != nil {
+			return heldCRL{}, err
+		}
+		h.der, h.list = der, list
+		ca.crls.keep(skid, h)
+		return h, nil
+	}
 	err := ca.store.Change(func(t tx) (err error) {
 		if h.der, err = t.Get(bucketLastCRL, skid); err != nil {
 			return err
@@ -85,11 +98,16 @@ func (ca *CA) crl(skid string) (heldCRL, error) {
 	if err != nil {
 		return heldCRL{}, err
 	}
-	if ca.crls.by == nil {
-		ca.crls.by = map[string]heldCRL{}
-	}
-	ca.crls.by[skid] = h
+	ca.crls.keep(skid, h)
 	return h, nil
+}
+
+// keep is for whoever holds c.mu.
+func (c *crls) keep(skid string, h heldCRL) {
+	if c.by == nil {
+		c.by = map[string]heldCRL{}
+	}
+	c.by[skid] = h
 }
 
 func (h heldCRL) fresh(now time.Time) bool {

@@ -104,7 +104,11 @@ func (i *issuer) judge(s Settings, want *x509.Certificate, pub crypto.PublicKey)
 	if err := names(s, want); err != nil {
 		return err
 	}
-	if n := outside(want, i.chain); n != "" {
+	chain := i.chain
+	if i.held != nil {
+		chain = append([]*x509.Certificate{i.held}, chain...)
+	}
+	if n := outside(want, chain); n != "" {
 		return refuse("%s is outside the names that the %s issuer, generation %d, is constrained to", n, i.role, i.generation)
 	}
 	return nil

@@ -26,6 +26,7 @@ import (
 type Minter struct {
 	ca     *CA
 	role   Role
+	names  *constraint // that the issuer is constrained to; nil: the one on record signs
 	seed   maphash.Seed
 	shards [32]shard
 
@@ -108,6 +109,11 @@ func (m *Minter) mint(k mintKey, s *state, now time.Time) (*tls.Certificate, tim
 		return nil, now, err
 	}
 	i := s.issuer(m.role)
+	if m.names != nil {
+		if i, err = m.names.issuer(m.ca, s, now); err != nil {
+			return nil, now, err
+		}
+	}
 	t, der, err := i.sign(s.settings, m.template(k, s, now), key.Public(), now)
 	if err != nil {
 		return nil, now, err

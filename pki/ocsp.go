@@ -125,7 +125,7 @@ func parseOCSP(der []byte) (*ocsp.Request, error) {
 
 // issuerOf finds the issuer that a request names by hashes of its name and key.
 func (ca *CA) issuerOf(req *ocsp.Request) *issuer {
-	for _, i := range ca.state.Load().issuers {
+	for _, i := range ca.issuers() {
 		var spki struct {
 			Algorithm pkix.AlgorithmIdentifier
 			Key       asn1.BitString

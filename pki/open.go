@@ -43,6 +43,8 @@ type CA struct {
 	answers ocspAnswers
 	minted  ring
 	minters [2]*Minter // intercept, delegated
+
+	constrained constrained
 }
 
 // Open opens the authority in dir, until Close. It is ErrNone if there is

@@ -76,7 +76,7 @@ func (p published) roots(w http.ResponseWriter, r *http.Request, domains ...Doma
 func (p published) certificate(w http.ResponseWriter, r *http.Request, skid string) {
 	s := p.ca.state.Load()
 	var all []*x509.Certificate
-	for _, i := range s.issuers {
+	for _, i := range p.ca.issuers() {
 		all = append(all, i.cert())
 	}
 	for _, root := range s.roots {

@@ -49,6 +49,8 @@ type issuer struct {
 	generation int
 	current    bool
 	imported   *x509.Certificate   // the root of a company whose issuer this is; nil: our own
+	transient  bool                // made by Constrain, and not on record
+	held       *x509.Certificate   // has constraints that the chain does not have; nil: none
 	chain      []*x509.Certificate // the issuer, and what else leads to a root
 	key        crypto.Signer
 	skid       string // subject key identifier, in hex: how others name the issuer
@@ -84,8 +86,10 @@ func (s *state) issuer(r Role) *issuer {
 
 // issuerBy returns the issuer of a subject key identifier in hex; nil if it is
 // none of ours.
-func (s *state) issuerBy(skid string) *issuer {
-	for _, i := range s.issuers {
+func (s *state) issuerBy(skid string) *issuer { return issuerBy(s.issuers, skid) }
+
+func issuerBy(all []*issuer, skid string) *issuer {
+	for _, i := range all {
 		if i.skid == skid {
 			return i
 		}
