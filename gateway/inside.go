@@ -28,8 +28,9 @@ import (
 type inside struct {
 	s        *Server
 	live     *liveTunnel
-	query    policy.Query  // the CONNECT's
-	identity Identity      // of who sent it
+	query    policy.Query // the CONNECT's
+	identity Identity     // of who sent it
+	mint     func(host string, life time.Duration) (*tls.Certificate, error)
 	offer    []string      // what the client can choose from by ALPN
 	life     time.Duration // of the minted leaf; 0: as long as usual
 	bad      error         // why the origin is no good, and nothing is minted for it; nil: it is
@@ -52,7 +53,7 @@ func (in *inside) config() *tls.Config {
 		DynamicRecordSizingDisabled: true,
 		GetConfigForClient:          in.hello,
 		GetCertificate: func(*tls.ClientHelloInfo) (*tls.Certificate, error) {
-			c, err := in.s.Mint(in.query.Host.String(), in.life)
+			c, err := in.mint(in.query.Host.String(), in.life)
 			if err != nil {
 				err = fmt.Errorf("%w: %w", errUnminted, err)
 			}

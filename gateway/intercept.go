@@ -21,7 +21,7 @@ import (
 func (p *passage) intercept() {
 	rule := p.decision.Rule
 	host := p.target.host.String()
-	if p.s.Mint == nil {
+	if p.gen.Mint == nil {
 		p.refuse(noMint(rule, fmt.Errorf("this gateway mints no certificates")))
 		return
 	}
@@ -31,7 +31,7 @@ func (p *passage) intercept() {
 		return
 	}
 	if bad == nil { // else nothing is minted
-		if _, err := p.s.Mint(host, rule.Intercept.LeafTTL); err != nil { // while there still is an answer that can say why
+		if _, err := p.gen.Mint(host, rule.Intercept.LeafTTL); err != nil { // while there still is an answer that can say why
 			p.refuse(noMint(rule, err))
 			return
 		}
@@ -42,7 +42,7 @@ func (p *passage) intercept() {
 		return
 	}
 	in := &inside{
-		s: p.s, live: live, query: p.query, identity: p.identity,
+		s: p.s, live: live, query: p.query, identity: p.identity, mint: p.gen.Mint,
 		offer: offered(rule, speaks), life: rule.Intercept.LeafTTL, bad: bad,
 	}
 	p.rec.Status = http.StatusOK

@@ -219,13 +219,13 @@ func TestInterceptForgetsWhoIsGone(t *testing.T) {
 func TestInterceptOfABadOrigin(t *testing.T) {
 	onBothPaths(t, func(t *testing.T, path func(*Server)) {
 		var minted atomic.Int32
-		r := newRig(t, interceptRules, path, func(s *Server) {
-			mint := s.Mint
-			s.Mint = func(host string, life time.Duration) (*tls.Certificate, error) {
-				minted.Add(1)
-				return mint(host, life)
-			}
-		})
+		r := newRig(t, interceptRules, path)
+		gen := *r.generation.Load()
+		gen.Mint = func(string, time.Duration) (*tls.Certificate, error) {
+			minted.Add(1)
+			return &r.cert, nil
+		}
+		r.generation.Store(&gen)
 		origin := newRig(t, interceptRules).httpOrigin(true) // whom r does not trust
 		if _, err := r.connectTLS(origin, nil); err == nil || !strings.Contains(err.Error(), "502") {
 			t.Error(err)
@@ -234,9 +234,9 @@ func TestInterceptOfABadOrigin(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		gen := *r.generation.Load()
-		gen.Policy = alerting
-		r.generation.Store(&gen)
+		next := gen
+		next.Policy = alerting
+		r.generation.Store(&next)
 		if _, err := r.connectTLS(origin, nil); err == nil || !strings.Contains(err.Error(), "remote error: tls: internal error") {
 			t.Error(err)
 		}

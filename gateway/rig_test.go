@@ -59,6 +59,7 @@ func newRig(tb testing.TB, rules string, different ...func(*Server)) *rig {
 			return &tls.Config{ServerName: host, RootCAs: r.roots, NextProtos: []string{"http/1.1"}}
 		}}, nil
 	}}
+	gen.Mint = func(string, time.Duration) (*tls.Certificate, error) { return &r.cert, nil }
 	r.generation.Store(gen)
 	r.server = &Server{
 		Generation: r.generation.Load,
@@ -68,7 +69,6 @@ func newRig(tb testing.TB, rules string, different ...func(*Server)) *rig {
 			r.mu.Unlock()
 			r.handed <- struct{}{}
 		},
-		Mint: func(string, time.Duration) (*tls.Certificate, error) { return &r.cert, nil },
 	}
 	for _, f := range different {
 		f(r.server)

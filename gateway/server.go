@@ -59,13 +59,6 @@ type Server struct {
 	// are closed behind the handshake. nil: TLS is refused, with a record.
 	TLS *tls.Config
 
-	// Mint makes a certificate for a host, a DNS name in lower case or an address,
-	// for intercept: to be shown to clients in place of the origin's, and good for
-	// life at most (0: as long as usual). An error refuses the CONNECT. It is called
-	// from many goroutines at once, for every one that is intercepted. nil: intercept
-	// is refused.
-	Mint func(host string, life time.Duration) (*tls.Certificate, error)
-
 	// Delegate makes a certificate that origins are shown in a user's name, where
 	// Trust.Delegated asks for it. It is called from many goroutines at once, for
 	// every request, and is expected to return the same one as long as that is good.
@@ -114,7 +107,7 @@ type Server struct {
 }
 
 // A Generation is a policy together with the trust its origin profiles were
-// loaded into. The two are swapped as one.
+// loaded into, and with what mints for it. They are swapped as one.
 type Generation struct {
 	Policy *policy.Policy
 	Trust  func(*policy.Origin) (Trust, error) // given nil for rules without a profile; nil refuses originate
@@ -122,6 +115,13 @@ type Generation struct {
 	// Secrets are the values of those that the policy's rules name: one line of
 	// visible US-ASCII and spaces each. A request that needs one that is not there is refused.
 	Secrets map[string]string
+
+	// Mint makes a certificate for a host, a DNS name in lower case or an address,
+	// for intercept: to be shown to clients in place of the origin's, and good for
+	// life at most (0: as long as usual). An error refuses the CONNECT. It is called
+	// from many goroutines at once, for every CONNECT that the policy intercepts.
+	// nil: intercept is refused.
+	Mint func(host string, life time.Duration) (*tls.Certificate, error)
 }
 
 // Trust is how the origins of one profile are verified and met.
@@ -159,9 +159,7 @@ func (s *Server) setUp() {
 	s.given = newGiven()
 	s.standard = s.standardServer(ctx)
 	s.serveHTTP2(s.standard)
-	if s.Standard || s.config != nil || s.Mint != nil {
-		go func() { _ = s.standard.Serve(s.given) }() // until Shutdown
-	}
+	go func() { _ = s.standard.Serve(s.given) }() // until Shutdown
 }
 
 // accept serves the connections of l.

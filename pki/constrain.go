@@ -194,7 +194,7 @@ func (ca *CA) makeConstrained(s *state, base *issuer, n Names, now time.Time) (*
 			return err
 		}
 		c := s.settings.issuerTemplate(Intercept, base.generation, now)
-		c.Subject.CommonName += fmt.Sprintf(", constrained %x", c.SerialNumber.Bytes()[:4])
+		c.Subject.SerialNumber = SerialText(c.SerialNumber)[:8] // no two issuers have one name
 		c.NotAfter = now.Add(min(constrainedLife, s.settings.IssuerLife))
 		n.constrain(c)
 		made, err := certify(c, by.cert, key.Public(), byKey)

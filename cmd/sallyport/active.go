@@ -24,9 +24,10 @@ type active struct {
 	path    string // as it was given; "" for the built-in policy
 	full    string // absolute
 	state   string
-	archive *archive                 // nil: nothing is remembered
-	origins origins                  // what their certificates refer to
-	missing func(policy.Fact) string // what it takes to have what a policy depends on; "": nothing; nil: it cannot be had
+	archive *archive                               // nil: nothing is remembered
+	origins origins                                // what their certificates refer to
+	missing func(policy.Fact) string               // what it takes to have what a policy depends on; "": nothing; nil: it cannot be had
+	minting func(*policy.Policy) (*minting, error) // what mints under a policy; nil: nothing does
 	now     atomic.Pointer[loaded]
 }
 
@@ -36,6 +37,7 @@ type loaded struct {
 	trusts map[*policy.Origin]*certs.Trust // nil key: no profile
 	files  []string
 	read   *reading  // nil: from no files
+	mints  *minting  // nil: the policy intercepts nothing
 	stale  error     // why the policy file was not loaded; nil when this is what it says
 	kept   time.Time // of a stale one: when it was put into force last
 }
@@ -93,6 +95,14 @@ func (a *active) complete(p *policy.Policy, number uint64) (*loaded, error) {
 	slices.Sort(l.files)
 	l.files = slices.Compact(l.files)
 	l.gen = gateway.Generation{Policy: p, Trust: l.trust, Secrets: secrets}
+	if a.minting != nil {
+		if l.mints, err = a.minting(p); err != nil {
+			return nil, fmt.Errorf("what the policy intercepts needs certificates: %w", err)
+		}
+	}
+	if l.mints != nil {
+		l.gen.Mint = l.mints.mint
+	}
 	return l, nil
 }
 

@@ -34,7 +34,7 @@ func openActive(o runOptions, origins origins, logger *zerolog.Logger) (*active,
 	if o.boot != "last-good" && o.boot != "deny-all" {
 		return nil, &exitError{code: exitUsage, err: fmt.Errorf("--boot-policy %s: it is last-good or deny-all", o.boot)}
 	}
-	a := &active{path: o.policy, state: o.state, origins: origins, missing: o.missing}
+	a := &active{path: o.policy, state: o.state, origins: origins, missing: o.missing, minting: o.minting}
 	var err error
 	if a.path != "" {
 		if a.full, err = filepath.Abs(a.path); err != nil {

@@ -73,15 +73,6 @@ func (s *caSlot) get() (*pki.CA, error) {
 	return ca, nil
 }
 
-// mint makes a certificate to be shown in place of a host's, for gateway.Server.
-func (s *caSlot) mint(host string, life time.Duration) (*tls.Certificate, error) {
-	ca, err := s.get()
-	if err != nil {
-		return nil, err
-	}
-	return ca.Minter(pki.Intercept).Host(host, life)
-}
-
 // delegate makes a certificate to be shown to origins in a user's name, for
 // gateway.Server.
 func (s *caSlot) delegate(user string) (*tls.Certificate, error) {

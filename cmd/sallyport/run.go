@@ -37,6 +37,7 @@ type runOptions struct {
 	fastPath string
 	identity identityOptions
 	missing  func(policy.Fact) string // what it takes to have what a policy depends on
+	minting  func(*policy.Policy) (*minting, error)
 	tls      tlsOptions
 
 	acmeServe acmeServeOptions
@@ -114,6 +115,7 @@ func run(o runOptions) error {
 		return err
 	}
 	o.missing = func(f policy.Fact) string { return cmp.Or(admin.ca.missing(f), who.missing(f)) }
+	o.minting = func(p *policy.Policy) (*minting, error) { return admin.ca.minting(p, o.tls.names) }
 	active, err := openActive(o, origins, &logger)
 	if err != nil {
 		return err
@@ -123,7 +125,6 @@ func run(o runOptions) error {
 		Generation: active.Generation,
 		Dialer:     tunnel.Dialer{Names: names},
 		Describe:   func(err error, host string) (string, string) { return certs.Describe(err, host), certs.EventName(err) },
-		Mint:       admin.ca.mint,
 		Delegate:   admin.ca.delegate,
 		Standard:   o.fastPath == "off",
 		Observe:    func(r *gateway.Record) { logRecord(&logger, r); hits.Observe(r); expiry.Observe(r); failed.Observe(r) },
