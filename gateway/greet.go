@@ -9,9 +9,11 @@ import (
 	"net"
 	"net/http"
 	"slices"
+	"strings"
 	"time"
 
 	"sallyport/gateway/h1"
+	"sallyport/tunnel"
 )
 
 // handshakeRecord is the first byte of a TLS client (RFC 8446 §5.1). No request
@@ -63,8 +65,7 @@ func (c *conn) deny(fault *h1.Error) {
 	c.close()
 }
 
-// shake has the TLS handshake with the client. What goes wrong in it is told to
-// ErrorLog: there is no request yet to have a record of. Inside a CONNECT there is.
+// shake has the TLS handshake with the client.
 func (c *conn) shake(cfg *tls.Config) bool {
 	place := c.s.shakes.enter(c)
 	c.patience = 0 // a deadline for all of it
@@ -80,11 +81,13 @@ func (c *conn) shake(cfg *tls.Config) bool {
 	c.s.shakes.leave(place)
 	c.wire.BeforeWrite = c.allowWrite
 	if err != nil {
-		var why string
-		if why, c.midway = c.unshaken(err); why != "" && c.inside != nil {
+		var fault *Error
+		switch fault, c.midway = c.unshaken(err); {
+		case fault == nil:
+		case c.inside != nil:
 			c.inside.unshaken(err)
-		} else if why != "" {
-			c.s.failedShakes.tell(c.s.ErrorLog, fmt.Sprintf("TLS handshake with client %s: %s", c.from, why))
+		default:
+			c.unmet(t, fault)
 		}
 		return false
 	}
@@ -94,6 +97,24 @@ func (c *conn) shake(cfg *tls.Config) bool {
 	c.inner = decrypted{conn: t, wire: c.wire}
 	c.in, c.to = &c.inner, t
 	return true
+}
+
+// unmet hands over the record of a client that came by TLS and got no further. As
+// anybody can cause them, they come at a teller's pace.
+func (c *conn) unmet(t *tls.Conn, fault *Error) {
+	untold, now := c.s.failedShakes.due()
+	if !now {
+		return
+	}
+	if untold > 0 {
+		fault.Err = fmt.Errorf("%w (and %d more handshakes failed that were not told)", fault.Err, untold)
+	}
+	rec := &Record{Time: time.Now(), ID: newID(), Client: c.from, Proto: "TLS", Own: true}
+	if name := t.ConnectionState().ServerName; name != "" {
+		rec.Hello = &tunnel.Hello{ServerName: strings.ToLower(name)}
+	}
+	rec.fail(fault)
+	c.s.report(rec)
 }
 
 // deadline sets both, unless the connection was cut meanwhile.

@@ -10,7 +10,6 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"io"
 	"net/http"
 	"slices"
 	"strings"
@@ -194,10 +193,6 @@ func (in *inside) alerted(err error) {
 	}
 }
 
-// echRequired is the alert of a client whose ECH was not taken (RFC 9849 §6.1.6),
-// as crypto/tls calls it.
-const echRequired = "encrypted client hello required"
-
 // An overhearing connection is net/http's, which tells nobody of an alert.
 type overhearing struct {
 	*tls.Conn
@@ -213,44 +208,38 @@ func (c overhearing) Read(b []byte) (int, error) {
 // unshaken notes why the client's handshake failed: whose fault it was, and
 // what whoever reads the log can do.
 func (in *inside) unshaken(err error) {
-	host, e := in.query.Host, &Error{Outcome: Failed, Cause: "tls_protocol_error", Rule: in.live.rec.Decision.Rule.Name}
-	why := err.Error()
-	about := func(event, format string, args ...any) {
-		e.Event, e.EventText = event, fmt.Sprintf(format, args...)
-		e.Err = fmt.Errorf("TLS handshake of client %s for %s: %s: %w", in.live.rec.Client.Addr(), host, e.EventText, err)
-	}
+	var e *Error
 	switch {
 	case in.bad != nil && errors.Is(err, in.bad):
-		e = in.s.asError(in.bad, host.String())
+		e = in.s.asError(in.bad, in.query.Host.String())
 	case errors.Is(err, errHiddenInside):
-		e.Outcome, e.Cause, e.Event, e.EventText, e.Err = Denied, "authority_mismatch", "client_hides_name", err.Error(), err
+		e = &Error{Outcome: Denied, Cause: "authority_mismatch", Event: "client_hides_name", EventText: err.Error(), Err: err}
 	case errors.Is(err, tunnel.ErrName):
-		e.Outcome, e.Cause, e.Event, e.EventText, e.Err = Denied, "authority_mismatch", "client_sni_mismatch", err.Error(), err
+		e = &Error{Outcome: Denied, Cause: "authority_mismatch", Event: "client_sni_mismatch", EventText: err.Error(), Err: err}
 	case errors.Is(err, errUnminted):
-		e.Cause, e.Event, e.EventText, e.Err = "proxy_configuration_error", "gateway_mints_nothing", err.Error(), err
-	case strings.Contains(why, "unsupported application protocols"):
-		about("client_alpn_refusal", "it speaks none of %s, which the origin speaks or the rule offers (intercept: {alpn: …})", strings.Join(in.offer, ", "))
-	case strings.Contains(why, "unsupported versions"):
-		about("client_tls_version", "its TLS is older than 1.2: update it, or tunnel %s", host)
-	case tlsAlert(err) && strings.Contains(why, echRequired):
-		e.Cause = "tls_alert_received"
-		about("client_insists_on_ech", "its ClientHello was encrypted for the origin, and the gateway does not pretend to be it: it needs a rule that tunnels %s, or a DNS that names no ECH keys (HTTPS records)", host)
-	case tlsAlert(err) && strings.Contains(why, "certificate"), strings.HasPrefix(why, localError) && strings.Contains(why, "bad record MAC"):
-		e.Cause = "tls_alert_received"
-		about("client_distrusts_gateway", "it does not trust the certificate minted for the host: it needs the gateway's edge root (sallyport ca root), or pins the origin's own certificate, and then needs a rule that tunnels %s", host)
-	case tlsAlert(err):
-		e.Cause = "tls_alert_received"
-		about("client_alert", "it ended the handshake")
-	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
-		e.Outcome, e.Cause = Gone, "connection_terminated"
-		about("client_closed", "it left in the middle; one that does not trust the gateway's certificate may do so")
-	case isTimeout(err):
-		e.Cause = "connection_timeout"
-		about("client_timeout", "it was not completed in time")
+		e = &Error{Outcome: Failed, Cause: "proxy_configuration_error", Event: "gateway_mints_nothing", EventText: err.Error(), Err: err}
 	default:
-		about("client_handshake_failed", "it failed")
+		e = clientFault(err)
+		e.EventText = in.remedy(e.Event)
+		e.Err = fmt.Errorf("TLS handshake of client %s for %s: %s: %w", in.live.rec.Client.Addr(), in.query.Host, e.EventText, err)
 	}
+	e.Rule = in.live.rec.Decision.Rule.Name
 	in.failed(e)
+}
+
+// remedy says what a fault of a client means to it here, and what to do.
+func (in *inside) remedy(event string) string {
+	switch event {
+	case "client_alpn_refusal":
+		return fmt.Sprintf("it speaks none of %s, which the origin speaks or the rule offers (intercept: {alpn: …})", strings.Join(in.offer, ", "))
+	case "client_tls_version":
+		return fmt.Sprintf("its TLS is older than 1.2: update it, or tunnel %s", in.query.Host)
+	case "client_insists_on_ech":
+		return fmt.Sprintf("its ClientHello was encrypted for the origin, and the gateway does not pretend to be it: it needs a rule that tunnels %s, or a DNS that names no ECH keys (HTTPS records)", in.query.Host)
+	case "client_distrusts_gateway":
+		return fmt.Sprintf("it does not trust the certificate minted for the host: it needs the gateway's edge root (sallyport ca root), or pins the origin's own certificate, and then needs a rule that tunnels %s", in.query.Host)
+	}
+	return remedies[event]
 }
 
 // failed notes what the record of the CONNECT ends with.

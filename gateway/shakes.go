@@ -57,47 +57,74 @@ func (s *shakes) leave(place *list.Element) {
 
 var errCrowded = fmt.Errorf("more than %d TLS handshakes are going on, and this one took longest", maxShakes)
 
-// unshaken says what a handshake's failure means: why is what should be told of
-// it, "" when we ended it by stopping, and spoke whether we told the client.
-func (c *conn) unshaken(err error) (why string, spoke bool) {
+// unshaken says what a handshake's failure means: fault is nil when we ended it by
+// stopping, and spoke tells whether the client was told.
+func (c *conn) unshaken(err error) (fault *Error, spoke bool) {
 	c.mu.Lock()
 	cause := c.cause
 	c.mu.Unlock()
 	switch {
 	case cause == errCrowded:
-		return cause.Error(), false
+		return &Error{Outcome: Closed, Cause: "connection_limit_reached", Event: "client_timeout", EventText: cause.Error(), Err: cause}, false
 	case cause != nil, c.s.draining.Load():
-		return "", false
+		return nil, false
 	}
 	var op *net.OpError
 	spoke = !errors.As(err, &op) && !isTimeout(err) && !errors.Is(err, io.EOF) || op != nil && op.Op == localError
-	return shakeReason(err), spoke
+	fault = clientFault(err)
+	fault.EventText = remedies[fault.Event]
+	fault.Err = fmt.Errorf("TLS handshake with client %s: %s: %w", c.from, fault.EventText, err)
+	return fault, spoke
+}
+
+// remedies say what the faults of clients mean that want TLS with the gateway
+// itself, and what to do.
+var remedies = map[string]string{
+	"client_distrusts_gateway": "it does not trust the gateway's certificate: it needs its root (sallyport ca root), or was given another name for the gateway than the certificate holds",
+	"client_alpn_refusal":      "it speaks neither HTTP/2 nor HTTP/1.1 (ALPN)",
+	"client_tls_version":       "its TLS is older than 1.2: update it",
+	"client_insists_on_ech":    "its ClientHello was encrypted for somebody else: the gateway has no ECH keys, so its name should have none in DNS (HTTPS records)",
+	"client_closed":            "it left in the middle; one that does not trust the gateway's certificate may do so",
+	"client_timeout":           "it was not completed in time",
+	"client_alert":             "it ended the handshake",
+	"client_speaks_no_tls":     "what it says is not TLS",
+	"client_handshake_failed":  "it failed",
 }
 
 // localError is what crypto/tls calls an error that it has told the peer by an alert.
 const localError = "local error"
 
-const distrust = "the client does not trust the gateway's certificate: it needs its root (sallyport ca root), or was given another name for the gateway than the certificate holds"
+// echRequired is the alert of a client whose ECH was not taken (RFC 9849 §6.1.6),
+// as crypto/tls calls it.
+const echRequired = "encrypted client hello required"
 
-// shakeReason explains a failed handshake to whoever reads the log.
-func shakeReason(err error) string {
+// clientFault is a failed handshake with a client as an event, an outcome and a
+// cause. What to do about it depends on whom the client wanted.
+func clientFault(err error) *Error {
 	var (
 		head tls.RecordHeaderError
 		why  = err.Error()
 	)
+	as := func(event, cause string) *Error { return &Error{Outcome: Failed, Event: event, Cause: cause} }
 	switch {
 	case errors.As(err, &head):
-		return "what it says is not TLS: " + head.Msg
+		return as("client_speaks_no_tls", "tls_protocol_error")
 	case isTimeout(err):
-		return "it was not completed in time"
+		return as("client_timeout", "connection_timeout")
 	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
-		return "the client closed the connection in the middle of it"
-	case tlsAlert(err) && (strings.Contains(why, "unknown certificate") || strings.Contains(why, "bad certificate")):
-		return why + ": " + distrust
-	case strings.HasPrefix(why, localError) && strings.Contains(why, "bad record MAC"):
+		return &Error{Outcome: Gone, Event: "client_closed", Cause: "connection_terminated"}
+	case strings.Contains(why, "unsupported application protocols"):
+		return as("client_alpn_refusal", "tls_protocol_error")
+	case strings.Contains(why, "unsupported versions"):
+		return as("client_tls_version", "tls_protocol_error")
+	case tlsAlert(err) && strings.Contains(why, echRequired):
+		return as("client_insists_on_ech", "tls_alert_received")
+	case tlsAlert(err) && strings.Contains(why, "certificate"), strings.HasPrefix(why, localError) && strings.Contains(why, "bad record MAC"):
 		// OpenSSL's clients of TLS 1.3 refuse a certificate by an alert in the clear,
 		// where one that is encrypted has to come.
-		return why + ", as from OpenSSL when " + distrust
+		return as("client_distrusts_gateway", "tls_alert_received")
+	case tlsAlert(err):
+		return as("client_alert", "tls_alert_received")
 	}
-	return why
+	return as("client_handshake_failed", "tls_protocol_error")
 }

@@ -34,16 +34,24 @@ const (
 )
 
 func (t *teller) tell(to *log.Logger, what string) {
+	switch untold, now := t.due(); {
+	case !now:
+	case untold > 0:
+		to.Printf("%s (and %d more of the kind that were not told)", what, untold)
+	default:
+		to.Print(what)
+	}
+}
+
+// due reports whether one more may be told now, and how many were not since the
+// last.
+func (t *teller) due() (untold int, now bool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if t.pace.take(time.Now().UnixNano(), int64(tellEvery), int64(tellDepth)) > 0 {
 		t.untold++
-		return
+		return 0, false
 	}
-	if t.untold > 0 {
-		to.Printf("%s (and %d more of the kind that were not told)", what, t.untold)
-		t.untold = 0
-		return
-	}
-	to.Print(what)
+	untold, t.untold = t.untold, 0
+	return untold, true
 }
