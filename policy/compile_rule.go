@@ -211,6 +211,7 @@ func (c *compiler) options(r *Rule, n *node, prints *[]string) {
 		}
 	}
 	r.Request, r.Response = c.headers(n, "request"), c.headers(n, "response")
+	r.Rewrite = c.rewrite(r, n.get("response").get("rewrite"))
 	c.limitRule(r, n, prints)
 	switch n.get("log").str() {
 	case "none":

@@ -23,9 +23,10 @@ type Rule struct {
 	Deny          DenyOptions
 	Request       HeaderChanges
 	Response      HeaderChanges // its values have no secrets
-	Limits        *Limits       // nil: none
-	RedirectPlain bool          // plain_http: redirect
-	ClientTLS     bool          // client_leg: tls; who comes without is refused
+	Rewrite       Rewrite
+	Limits        *Limits // nil: none
+	RedirectPlain bool    // plain_http: redirect
+	ClientTLS     bool    // client_leg: tls; who comes without is refused
 	Log           LogLevel
 	AllowPrivate  bool
 	Audit         bool // counted and logged only; evaluation goes on

@@ -28,8 +28,8 @@ var ruleSection = &section{title: "a rule", keys: []key{
 	{name: "tunnel", value: value{form: mapping, section: tunnelSection}, doc: "how a tunnel is held", example: "{tls: optional, idle: 5m}", modes: []string{"tunnel"}, misfit: "goes with mode tunnel"},
 	{name: "intercept", value: value{form: mapping, section: interceptSection}, doc: "how the client is met", example: "{alpn: http/1.1, leaf_ttl: 1d}", modes: []string{"intercept"}, misfit: "goes with mode intercept"},
 	{name: "origin", value: value{form: text | mapping, section: originSection, syntax: nameSyntax}, doc: "the trust profile: its name, or the profile itself", example: "bank", modes: []string{"originate", "intercept"}, misfit: "goes with mode originate or intercept"},
-	{name: "request", value: value{form: mapping, section: messageSection}, doc: "changes to the request", modes: sentModes, only: true, misfit: "cannot be kept in a tunnel or a deny: nobody sees the request there"},
-	{name: "response", value: value{form: mapping, section: messageSection}, doc: "changes to the response", modes: sentModes, only: true, misfit: "cannot be kept in a tunnel or a deny: nobody sees the response there"},
+	{name: "request", value: value{form: mapping, section: requestSection}, doc: "changes to the request", modes: sentModes, only: true, misfit: "cannot be kept in a tunnel or a deny: nobody sees the request there"},
+	{name: "response", value: value{form: mapping, section: responseSection}, doc: "changes to the response", modes: sentModes, only: true, misfit: "cannot be kept in a tunnel or a deny: nobody sees the response there"},
 	{name: "plain_http", value: word("explain", "redirect"), doc: "what an http:// request gets from a rule that serves only CONNECT", def: "explain", modes: []string{"tunnel", "intercept"}, only: true, misfit: "goes with a rule that serves only CONNECT"},
 	{name: "client_leg", value: word("any", "tls"), doc: "tls: who does not speak TLS to the gateway is refused, and told to", def: "any", modes: allowing, misfit: "does not go with mode deny, which refuses by either leg"},
 	{name: "deny", value: value{form: mapping, section: denySection}, doc: "how a denial is told", example: `{status: 451, message: "Not from here (rule {rule})."}`, modes: []string{"deny"}, misfit: "goes with mode deny"},
@@ -62,16 +62,20 @@ var denySection = &section{title: "deny", keys: []key{
 	{name: "page", value: aText, pending: notYet, doc: "a page of the gateway's own"},
 }}
 
-var messageSection = &section{title: "request or response", keys: []key{
-	{name: "headers", value: value{form: mapping, section: &section{title: "headers", keys: []key{
-		{name: "set", value: pairs, doc: "fields to set, in place of all of that name; in a request {secret:NAME} stands for a secret", example: `{Authorization: "Bearer {secret:model-key}"}`},
-		{name: "remove", value: texts, doc: "fields to remove", example: "[Cookie, Referer]"},
-	}}}, doc: "header fields"},
+var headersKey = key{name: "headers", value: value{form: mapping, section: &section{title: "headers", keys: []key{
+	{name: "set", value: pairs, doc: "fields to set, in place of all of that name; in a request {secret:NAME} stands for a secret", example: `{Authorization: "Bearer {secret:model-key}"}`},
+	{name: "remove", value: texts, doc: "fields to remove", example: "[Cookie, Referer]"},
+}}}, doc: "header fields"}
+
+var requestSection = &section{title: "request", keys: []key{headersKey}}
+
+var responseSection = &section{title: "response", keys: []key{
+	headersKey,
 	{name: "rewrite", value: value{form: mapping, section: &section{title: "rewrite", keys: []key{
-		{name: "location", value: aFlag, doc: "links in Location"},
-		{name: "cookies", value: aFlag, doc: "cookie attributes"},
-		{name: "hsts", value: aFlag, doc: "Strict-Transport-Security"},
-		{name: "alt_svc", value: aFlag, doc: "Alt-Svc"},
-		{name: "bodies", value: aFlag, doc: "links in bodies"},
-	}}}, pending: notYet, doc: "scheme reconciliation"},
+		{name: "location", value: aFlag, doc: "https links in Location, Content-Location, Refresh and Link, sources in Content-Security-Policy, and who may read (Access-Control-Allow-Origin); in requests Origin and Referer", def: "true"},
+		{name: "cookies", value: aFlag, doc: "cookies that a client without TLS would not keep", def: "true"},
+		{name: "hsts", value: aFlag, doc: "Strict-Transport-Security is taken out, and remembered: the host is not relayed to", def: "true"},
+		{name: "alt_svc", value: aFlag, doc: "Alt-Svc is taken out", def: "true"},
+		{name: "bodies", value: aFlag, pending: notYet, doc: "https links in bodies", def: "false"},
+	}}}, doc: "what of an https site a client without TLS could not use; with mode originate"},
 }}
