@@ -24,18 +24,31 @@ type ID uint8
 
 // The names known. Everything else is Other.
 const (
-	Other ID = iota
+	Other       ID = iota
+	AllowOrigin    // Access-Control-Allow-Origin
+	AltSvc
 	Connection
 	ContentLength
+	ContentLocation
+	ContentPolicy           // Content-Security-Policy
+	ContentPolicyReportOnly // and -Report-Only
+	Cookie
 	Date
 	Expect
 	Host
 	KeepAlive
+	Link
+	Location
 	MaxForwards
+	Origin
 	ProxyAuthenticate
 	ProxyAuthInfo
 	ProxyAuthorization
 	ProxyConnection
+	Referer
+	Refresh
+	SetCookie
+	StrictTransport // Strict-Transport-Security
 	TE
 	Trailer
 	TransferEncoding
@@ -50,17 +63,21 @@ var names = [...][]struct {
 }{
 	2:  {{"te", TE}},
 	3:  {{"via", Via}},
-	4:  {{"host", Host}, {"date", Date}},
-	6:  {{"expect", Expect}},
-	7:  {{"trailer", Trailer}, {"upgrade", Upgrade}},
-	10: {{"connection", Connection}, {"keep-alive", KeepAlive}},
+	4:  {{"host", Host}, {"date", Date}, {"link", Link}},
+	6:  {{"expect", Expect}, {"cookie", Cookie}, {"origin", Origin}},
+	7:  {{"trailer", Trailer}, {"upgrade", Upgrade}, {"referer", Referer}, {"refresh", Refresh}, {"alt-svc", AltSvc}},
+	8:  {{"location", Location}},
+	10: {{"connection", Connection}, {"keep-alive", KeepAlive}, {"set-cookie", SetCookie}},
 	12: {{"max-forwards", MaxForwards}},
 	14: {{"content-length", ContentLength}},
-	16: {{"proxy-connection", ProxyConnection}},
+	16: {{"proxy-connection", ProxyConnection}, {"content-location", ContentLocation}},
 	17: {{"transfer-encoding", TransferEncoding}},
 	18: {{"proxy-authenticate", ProxyAuthenticate}},
 	19: {{"proxy-authorization", ProxyAuthorization}},
-	25: {{"proxy-authentication-info", ProxyAuthInfo}},
+	23: {{"content-security-policy", ContentPolicy}},
+	25: {{"proxy-authentication-info", ProxyAuthInfo}, {"strict-transport-security", StrictTransport}},
+	27: {{"access-control-allow-origin", AllowOrigin}},
+	35: {{"content-security-policy-report-only", ContentPolicyReportOnly}},
 }
 
 // Identify returns the ID of a field name, whatever its case.

@@ -13,7 +13,10 @@ var known = map[string]ID{
 	"Keep-Alive": KeepAlive, "Max-Forwards": MaxForwards, "Proxy-Authenticate": ProxyAuthenticate,
 	"Proxy-Authentication-Info": ProxyAuthInfo, "Proxy-Authorization": ProxyAuthorization,
 	"Proxy-Connection": ProxyConnection, "TE": TE, "Trailer": Trailer, "Transfer-Encoding": TransferEncoding,
-	"Upgrade": Upgrade, "Via": Via,
+	"Upgrade": Upgrade, "Via": Via, "Access-Control-Allow-Origin": AllowOrigin, "Alt-Svc": AltSvc,
+	"Content-Location": ContentLocation, "Content-Security-Policy": ContentPolicy,
+	"Content-Security-Policy-Report-Only": ContentPolicyReportOnly, "Cookie": Cookie, "Link": Link, "Location": Location,
+	"Origin": Origin, "Referer": Referer, "Refresh": Refresh, "Set-Cookie": SetCookie, "Strict-Transport-Security": StrictTransport,
 }
 
 // TestIdentify: a name is known in any case, and nothing that only looks like it
