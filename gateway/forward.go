@@ -82,7 +82,7 @@ func (p *passage) outgoing() (*outgoing, error) {
 	if o.target, err = t.onTheWire(d); err != nil {
 		return nil, err
 	}
-	f, err := p.changeRequest(o, passOn(p.fields[:0], in.Fields))
+	f, err := p.changeRequest(o, p.reconcileRequest(passOn(p.fields[:0], in.Fields)))
 	if err != nil {
 		return nil, err
 	}
@@ -176,7 +176,7 @@ type answerBody interface {
 
 // answer passes the origin's answer on.
 func (p *passage) answer(a *answer) {
-	f := p.changeAnswer(passOn(p.fields[:0], a.fields))
+	f := p.changeAnswer(passOn(p.fields[:0], a.fields), a.status)
 	announced := announce(f, a.fields)
 	if len(announced) > len(f) && !a.none && p.req.Minor == 1 && p.req.Fields.HasToken(h1.TE, "trailers") {
 		a.length = -1 // HTTP/2 has trailers behind a known length, HTTP/1.1 only behind chunks
@@ -198,7 +198,7 @@ func (p *passage) answer(a *answer) {
 	}
 	if err == nil {
 		p.hold.release() // who has the answer may ask anew
-		err = gone(p.client.finish(p.changeBeside(passOn(p.fields[:0], a.body.trailers()))))
+		err = gone(p.client.finish(p.changeBeside(passOn(p.fields[:0], a.body.trailers()), a.status)))
 	}
 	p.rec.Sent = p.up.sent()
 	if err != nil {
@@ -255,5 +255,5 @@ func (p *passage) interim(status int, fields h1.Fields) error {
 	if status == http.StatusContinue || p.req.Minor == 0 {
 		return nil
 	}
-	return gone(p.client.interim(status, p.changeBeside(without(passOn(p.fields[:0], fields), h1.ContentLength))))
+	return gone(p.client.interim(status, p.changeBeside(without(passOn(p.fields[:0], fields), h1.ContentLength), status)))
 }

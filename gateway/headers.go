@@ -89,8 +89,8 @@ func withoutChanged(f h1.Fields, c *policy.HeaderChanges) h1.Fields {
 }
 
 // changeAnswer makes the rule's changes to the fields of the final answer.
-func (p *passage) changeAnswer(f h1.Fields) h1.Fields {
-	f = p.changeBeside(f)
+func (p *passage) changeAnswer(f h1.Fields, status int) h1.Fields {
+	f = p.changeBeside(f, status)
 	if p.decision.Rule == nil {
 		return f
 	}
@@ -106,11 +106,11 @@ func (p *passage) changeAnswer(f h1.Fields) h1.Fields {
 
 // changeBeside is changeAnswer for fields before or behind the answer, to which
 // nothing is added.
-func (p *passage) changeBeside(f h1.Fields) h1.Fields {
+func (p *passage) changeBeside(f h1.Fields, status int) h1.Fields {
 	if r := p.decision.Rule; r != nil && len(r.Response.Set)+len(r.Response.Remove) > 0 {
 		f = withoutChanged(f, &r.Response)
 	}
-	return p.withoutEcho(f)
+	return p.reconcileAnswer(p.withoutEcho(f), status)
 }
 
 // echo stands where an origin has repeated a secret to a client that does not

@@ -23,6 +23,12 @@ import (
 // originate, and notes the head and the rest of what it is sent.
 func headersRig(t *testing.T, rules string, standard bool, answer string, different ...func(*Server)) (r *rig, origin string, saw func() string) {
 	t.Helper()
+	return headersRigOf(t, rules, standard, strings.Contains(rules, "mode: relay"), func() string { return answer }, different...)
+}
+
+// headersRigOf is headersRig for an answer that is made when it is asked for.
+func headersRigOf(t *testing.T, rules string, standard, clear bool, answer func() string, different ...func(*Server)) (r *rig, origin string, saw func() string) {
+	t.Helper()
 	r = newRig(t, rules, append(different, func(s *Server) { s.Standard = standard })...)
 	got := make(chan string, 1)
 	talk := func(c net.Conn) {
@@ -39,9 +45,9 @@ func headersRig(t *testing.T, rules string, standard bool, answer string, differ
 			b.WriteByte(x)
 		}
 		got <- b.String()
-		_, _ = io.WriteString(c, answer)
+		_, _ = io.WriteString(c, answer())
 	}
-	if strings.Contains(rules, "mode: relay") {
+	if clear {
 		origin = r.accept(talk)
 	} else {
 		origin = r.accept(func(c net.Conn) { talk(tls.Server(c, &tls.Config{Certificates: []tls.Certificate{r.cert}})) })

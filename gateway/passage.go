@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"sallyport/gateway/h1"
+	"sallyport/gateway/reconcile"
 	"sallyport/policy"
 )
 
@@ -36,12 +37,13 @@ type passage struct {
 	out       outgoing
 	hold      *hold     // its place in what the rule's limits count; nil: there are none
 	fields    h1.Fields // of a message for the next hop
-	authority []byte    // the origin's Host
-	secrets   [][]byte  // that went with the request, in the forms in which an origin may repeat them, the longest first
-	known     *known    // of the route that was last taken on this connection; nil: none
-	received  protocol  // by which the request came
-	inside    *inside   // the connection that a CONNECT has opened; nil: the client's own
-	passed    bool      // the record belongs to a tunnel now, which must not touch this
+	fit       reconcile.Exchange
+	authority []byte   // the origin's Host
+	secrets   [][]byte // that went with the request, in the forms in which an origin may repeat them, the longest first
+	known     *known   // of the route that was last taken on this connection; nil: none
+	received  protocol // by which the request came
+	inside    *inside  // the connection that a CONNECT has opened; nil: the client's own
+	passed    bool     // the record belongs to a tunnel now, which must not touch this
 }
 
 // A Request is what Identify may look at to find out who sent it.

@@ -45,6 +45,10 @@ type Record struct {
 
 	Injected []string // names of the fields into which the rule put secrets, as the policy writes them
 
+	// Reconciled are the names of the fields, of both directions, that were changed
+	// because the client asked by an http URL and the origin was met by https.
+	Reconciled []string
+
 	Status   int   // sent to the client; 0 when the client had gone
 	Sent     int64 // body or tunnel bytes, client to origin
 	Received int64 // body or tunnel bytes, origin to client

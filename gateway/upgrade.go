@@ -37,7 +37,7 @@ func (p *passage) switchProtocols(a *answer, asked bool) {
 	}
 	defer p.s.tunnels.closed(live)
 	head := h1.AppendStatusLine(nil, a.status, http.StatusText(a.status))
-	head = h1.AppendFields(head, via(p.changeAnswer(passOn(p.fields[:0], a.fields)), a.version))
+	head = h1.AppendFields(head, via(p.changeAnswer(passOn(p.fields[:0], a.fields), a.status), a.version))
 	head = append(head, "Connection: Upgrade\r\nUpgrade: websocket\r\n\r\n"...)
 	p.rec.Status = a.status
 	client, early, err := p.client.takeOver(head)

@@ -123,6 +123,9 @@ func logRecord(logger *zerolog.Logger, r *gateway.Record) {
 	if r.Injected != nil {
 		e.Strs("injected", r.Injected)
 	}
+	if r.Reconciled != nil {
+		e.Strs("reconciled", r.Reconciled)
+	}
 	e.Int("status", r.Status).Int64("sent", r.Sent).Int64("received", r.Received)
 	if r.Limits != "" {
 		l := zerolog.Dict().Str("name", r.Limits)

@@ -1,0 +1,125 @@
+// Copyright 2026 The sallyport authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package reconcile
+
+import (
+	"bytes"
+	"net/http"
+	"slices"
+
+	"sallyport/gateway/h1"
+	"sallyport/policy"
+)
+
+// An Exchange is a request by an http URL that is sent to its origin by https, and
+// the answer to it. It is used by one goroutine.
+type Exchange struct {
+	Policy  Policy
+	Method  string         // of the request
+	Rewrite policy.Rewrite // what the rule wants otherwise
+
+	// Changed are the names of the fields that are not as they came, each once.
+	Changed []string
+
+	origin, sentOrigin []byte // Origin as the client said it and as it was sent; nil: nothing was changed
+}
+
+// concerned are the fields of an answer that may have to be changed, as bits.
+const concerned = 1<<h1.AllowOrigin | 1<<h1.AltSvc | 1<<h1.ContentLocation | 1<<h1.ContentPolicy | 1<<h1.ContentPolicyReportOnly |
+	1<<h1.Link | 1<<h1.Location | 1<<h1.Refresh | 1<<h1.StrictTransport
+
+func has(f h1.Fields, of uint32) bool {
+	for i := range f {
+		if 1<<f[i].ID&of != 0 {
+			return true
+		}
+	}
+	return false
+}
+
+// Answer makes f, the fields of an answer with that status, or in front of or
+// behind one, fit the client. f itself is used; values are replaced, never changed in place.
+func (x *Exchange) Answer(f h1.Fields, status int) h1.Fields {
+	if !has(f, concerned) {
+		return f
+	}
+	kept := f[:0]
+	for _, one := range f {
+		if 1<<one.ID&concerned == 0 || x.field(&one, status) {
+			kept = append(kept, one)
+		}
+	}
+	return kept
+}
+
+// field makes f fit the client; false when it is not for the client at all.
+func (x *Exchange) field(f *h1.Field, status int) (stays bool) {
+	value, changed := f.Value, false
+	switch f.ID {
+	case h1.AltSvc: // offers of other ports and protocols are the gateway's to take up
+		if !x.Rewrite.KeepAltSvc {
+			x.note("Alt-Svc")
+			return false
+		}
+		return true
+	case h1.StrictTransport: // which clients must not heed by http (RFC 6797 §8.1), and not all know
+		if !x.Rewrite.KeepHSTS {
+			x.note("Strict-Transport-Security")
+			return false
+		}
+		return true
+	}
+	if x.Rewrite.KeepLinks {
+		return true
+	}
+	name := ""
+	switch f.ID {
+	case h1.Location:
+		name = "Location"
+		value, changed = down(x.Policy, followed(status, x.Method), value)
+	case h1.ContentLocation:
+		name = "Content-Location"
+		value, changed = down(x.Policy, http.MethodGet, value)
+	case h1.Link:
+		name = "Link"
+		value, changed = links(x.Policy, value)
+	case h1.Refresh:
+		name = "Refresh"
+		value, changed = refresh(x.Policy, value)
+	case h1.AllowOrigin:
+		name = "Access-Control-Allow-Origin"
+		if x.sentOrigin != nil && bytes.Equal(value, x.sentOrigin) {
+			value, changed = x.origin, true
+		}
+	case h1.ContentPolicy:
+		name = "Content-Security-Policy"
+		value, changed = contentPolicy(value)
+	case h1.ContentPolicyReportOnly:
+		name = "Content-Security-Policy-Report-Only"
+		value, changed = contentPolicy(value)
+	}
+	if !changed {
+		return true
+	}
+	f.Value = value
+	x.note(name)
+	return len(value) > 0
+}
+
+// followed is the method by which a client follows a redirect (RFC 9110 §15.4).
+func followed(status int, method string) string {
+	switch {
+	case status == http.StatusTemporaryRedirect, status == http.StatusPermanentRedirect, method == http.MethodHead:
+		return method
+	case (status == http.StatusMovedPermanently || status == http.StatusFound) && method != http.MethodPost:
+		return method
+	}
+	return http.MethodGet
+}
+
+func (x *Exchange) note(name string) {
+	if !slices.Contains(x.Changed, name) {
+		x.Changed = append(x.Changed, name)
+	}
+}

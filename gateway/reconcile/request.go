@@ -1,0 +1,30 @@
+// Copyright 2026 The sallyport authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package reconcile
+
+import "sallyport/gateway/h1"
+
+// Request makes f, the fields of the request, what the origin expects of a client
+// that has its pages by https. f itself is used.
+func (x *Exchange) Request(f h1.Fields) h1.Fields {
+	if x.Rewrite.KeepLinks {
+		return f
+	}
+	for i := range f {
+		switch f[i].ID {
+		case h1.Origin:
+			if sent, ok := up(x.Policy, f[i].Value); ok {
+				x.origin, x.sentOrigin = f[i].Value, sent
+				f[i].Value = sent
+				x.note("Origin")
+			}
+		case h1.Referer:
+			if sent, ok := up(x.Policy, f[i].Value); ok {
+				f[i].Value = sent
+				x.note("Referer")
+			}
+		}
+	}
+	return f
+}
