@@ -4,13 +4,17 @@
 package gateway
 
 import (
+	"bufio"
 	"crypto/tls"
 	"io"
 	"net"
+	"net/http"
 	"strconv"
 	"syscall"
 	"testing"
 	"time"
+
+	"sallyport/policy"
 )
 
 // What is measured here holds client, gateway and origin in one process, on
@@ -175,6 +179,58 @@ func BenchmarkIntercept(b *testing.B) {
 				}
 			}
 			compare(b, 1024, client(b, cfg[0]), direct(cfg[1]))
+		})
+	}
+}
+
+// BenchmarkResumption: how many of the sessions that intercepting needs are resumed
+// (RFC 8446 §2.2), where each request has a CONNECT, a client that keeps its last
+// ticket, and an origin that closes the connection after its answer.
+func BenchmarkResumption(b *testing.B) {
+	for name, path := range map[string]func(*Server){"engine": func(*Server) {}, "net/http": func(s *Server) { s.Standard = true }} {
+		b.Run(name, func(b *testing.B) {
+			r := newRig(b, interceptRules, path)
+			tickets := tls.NewLRUClientSessionCache(64)
+			gen := *r.generation.Load()
+			gen.Trust = func(*policy.Origin) (Trust, error) {
+				return Trust{Key: "rig", Config: func(host string) *tls.Config {
+					return &tls.Config{ServerName: host, RootCAs: r.roots, ClientSessionCache: tickets}
+				}}, nil
+			}
+			r.generation.Store(&gen)
+			cfg := &tls.Config{Certificates: []tls.Certificate{r.cert}}
+			origin := r.accept(func(c net.Conn) {
+				defer c.Close()
+				t := tls.Server(c, cfg)
+				if _, err := http.ReadRequest(bufio.NewReader(t)); err == nil {
+					_, _ = io.WriteString(t, "HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 2\r\n\r\nok")
+				}
+			})
+			client := &tls.Config{ServerName: "127.0.0.1", RootCAs: r.roots, ClientSessionCache: tls.NewLRUClientSessionCache(1)}
+			for b.Loop() {
+				c, err := r.connectTLS(origin, client)
+				if err != nil {
+					b.Fatal(err)
+				}
+				if status, _, err := c.get("/", origin); status != http.StatusOK {
+					b.Fatal(status, err)
+				}
+				c.Close()
+			}
+			for range 2 * b.N { // a request's record, and its CONNECT's
+				<-r.handed
+			}
+			var near, far float64
+			for _, rec := range r.records {
+				switch {
+				case rec.Method == http.MethodConnect && rec.Origin.TLS.DidResume:
+					far++
+				case rec.Method == http.MethodGet && rec.ClientTLS.DidResume:
+					near++
+				}
+			}
+			b.ReportMetric(near/float64(b.N), "resumed-by-client/op")
+			b.ReportMetric(far/float64(b.N), "resumed-at-origin/op")
 		})
 	}
 }
