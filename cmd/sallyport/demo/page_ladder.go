@@ -1,0 +1,151 @@
+// Copyright 2026 The sallyport authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package demo
+
+import (
+	"cmp"
+	"fmt"
+	"math"
+	"slices"
+	"strings"
+)
+
+// A ladder is the message-sequence chart of an exchange: a lifeline for each
+// actor, an arrow for each step, downwards in the order of time. Sizes are in
+// the units of its viewBox, which is 720 wide.
+type ladder struct {
+	Title, Desc string
+	Height      int
+	Foot        int    // where lifelines end
+	Lanes       string // the lifelines, as a path
+	Gateway     bool   // takes part
+	Arrows      []arrow
+}
+
+type arrow struct {
+	Y, From, To int
+	Middle      int
+	Kind        string // clear or sealed
+	Way         string // "client to gateway, in clear"
+	Text        string // as much as there is room for
+	Full        string
+	Bytes       string
+	Time        string
+	Number      int
+}
+
+const (
+	clientAt, gatewayAt, originAt = 110, 385, 660
+
+	ladderTop  = 58 // the first arrow
+	ladderStep = 32
+	ladderMax  = 60  // steps shown
+	letter     = 6.7 // the width that a character may have
+)
+
+func newLadder(e Exchange, column string) *ladder {
+	l := &ladder{Title: fmt.Sprintf("%s, through %s", clip(e.Name, 40), column)}
+	steps := slices.Clone(e.Steps)
+	slices.SortStableFunc(steps, func(a, b Step) int { return cmp.Compare(a.At, b.At) })
+	steps = steps[:min(len(steps), ladderMax)]
+	at := l.lanes(steps)
+	var desc strings.Builder
+	for i, s := range steps {
+		from, known := at[s.From]
+		to, knownTo := at[s.To]
+		if !known {
+			from = at[Client]
+		}
+		if !knownTo {
+			to = from
+		}
+		a := arrow{
+			Y: ladderTop + i*ladderStep, From: from, To: to, Middle: (from + to) / 2,
+			Kind: "sealed", Full: clip(s.Text, cellText), Time: millis(s.At), Bytes: size(s.Bytes),
+		}
+		secrecy := "encrypted"
+		if s.Clear {
+			a.Kind, secrecy = "clear", "in clear"
+		}
+		a.Way = fmt.Sprintf("%s to %s, %s", clip(s.From, 24), clip(s.To, 24), secrecy)
+		if s.Number >= 1 && s.Number <= 5 {
+			a.Number = s.Number
+		}
+		a.fit()
+		l.Arrows = append(l.Arrows, a)
+		fmt.Fprintf(&desc, "%s, %s: %s. ", a.Time, a.Way, clip(s.Text, leastText))
+	}
+	l.Desc = strings.TrimSpace(desc.String())
+	if len(e.Steps) > len(steps) {
+		l.Desc += fmt.Sprintf(" %d more steps are not drawn.", len(e.Steps)-len(steps))
+	}
+	l.Foot = ladderTop + max(len(steps), 1)*ladderStep - 12
+	l.Height = l.Foot + 8
+	l.Lanes = fmt.Sprintf("M%d 32V%dM%d 32V%d", clientAt, l.Foot, originAt, l.Foot)
+	if l.Gateway {
+		l.Lanes += fmt.Sprintf("M%d 32V%d", gatewayAt, l.Foot)
+	}
+	return l
+}
+
+// lanes is where the lifelines of the actors that take part are.
+func (l *ladder) lanes(steps []Step) map[string]int {
+	at := map[string]int{Client: clientAt, Origin: originAt}
+	if l.Gateway = slices.ContainsFunc(steps, func(s Step) bool { return s.From == Gateway || s.To == Gateway }); l.Gateway {
+		at[Gateway] = gatewayAt
+	}
+	return at
+}
+
+// fit cuts the text to the length of the arrow, and places that of an arrow to
+// nowhere.
+func (a *arrow) fit() {
+	span := max(a.To-a.From, a.From-a.To)
+	if span == 0 {
+		span, a.Middle = gatewayAt-clientAt, min(max(a.From, 200), 570)
+	}
+	if a.Number > 0 {
+		span -= 20
+	}
+	a.Text = clip(a.Full, int(float64(span-20)/letter))
+}
+
+// Tip is where the point of the arrow is, just before its lifeline.
+func (a arrow) Tip() int {
+	switch {
+	case a.To > a.From:
+		return a.To - 2
+	case a.To < a.From:
+		return a.To + 2
+	}
+	return a.To
+}
+
+// millis is a time of a run, for people.
+func millis(ms float64) string {
+	switch {
+	case math.IsNaN(ms) || math.IsInf(ms, 0):
+		return "–"
+	case ms >= 10_000:
+		return fmt.Sprintf("%.1f s", ms/1000)
+	case ms >= 100:
+		return fmt.Sprintf("%.0f ms", ms)
+	case ms >= 10:
+		return fmt.Sprintf("%.1f ms", ms)
+	}
+	return fmt.Sprintf("%.2f ms", ms)
+}
+
+// size is a number of bytes, for people; "" when there are none.
+func size(n int) string {
+	switch {
+	case n <= 0:
+		return ""
+	case n >= 10_000_000:
+		return fmt.Sprintf("%d MB", n/1_000_000)
+	case n >= 10_000:
+		return fmt.Sprintf("%d kB", n/1000)
+	}
+	return fmt.Sprintf("%d B", n)
+}
