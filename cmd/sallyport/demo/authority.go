@@ -16,6 +16,9 @@ import (
 	"time"
 )
 
+// life is how long certificates are good: so long that no gateway warns of their end.
+const life = 90 * 24 * time.Hour
+
 // An authority is a root that lives as long as the run.
 type authority struct {
 	cert *x509.Certificate
@@ -30,7 +33,7 @@ func newAuthority(name string) (*authority, error) {
 	now := time.Now()
 	t := &x509.Certificate{
 		SerialNumber: serial(), Subject: pkix.Name{CommonName: name},
-		NotBefore: now.Add(-time.Hour), NotAfter: now.Add(24 * time.Hour),
+		NotBefore: now.Add(-life), NotAfter: now.Add(life),
 		IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageCertSign,
 	}
 	der, err := x509.CreateCertificate(rand.Reader, t, t, key.Public(), key)
@@ -62,7 +65,7 @@ func (a *authority) issue(name string, kind leafKind) (*tls.Certificate, error) 
 	now := time.Now()
 	t := &x509.Certificate{
 		SerialNumber: serial(), Subject: pkix.Name{CommonName: name}, DNSNames: []string{name},
-		NotBefore: now.Add(-48 * time.Hour), NotAfter: now.Add(24 * time.Hour),
+		NotBefore: now.Add(-life), NotAfter: now.Add(life),
 		KeyUsage: x509.KeyUsageDigitalSignature, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
 	}
 	parent, signer := a.cert, a.key

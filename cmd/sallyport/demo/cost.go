@@ -22,7 +22,7 @@ const (
 	keptTimes = 600
 	newTimes  = 100
 	bulkBytes = 96 << 20
-	bulkTime  = 1500 * time.Millisecond // less is sent where that is not enough
+	bulkTime  = time.Second // less is sent where that is not enough
 )
 
 // A cost is what was measured of a column, without taps.
@@ -41,8 +41,8 @@ func (c *cost) samples(column string) []Sample {
 }
 
 // measure looks at one column with a gateway that has done nothing else.
-func (t *trial) measure(ctx context.Context, c *column) (*cost, error) {
-	out := &cost{}
+func (t *trial) measure(ctx context.Context, c *column) (out *cost, err error) {
+	out = &cost{}
 	cl := t.client(c.id)
 	_, cl.https, _ = strings.Cut(t.origin.l.Addr().String(), ":")
 	cl.keys = nil // a line for each of some thousand sessions
@@ -52,9 +52,12 @@ func (t *trial) measure(ctx context.Context, c *column) (*cost, error) {
 		if err != nil {
 			return nil, err
 		}
-		defer g.stop()
+		defer func() {
+			if died := g.stop(); died != nil {
+				out, err = nil, died
+			}
+		}()
 		cl.proxy, pid = g.addr, g.cmd.Process.Pid
-		defer func() { out.seen = out.seen && g.alive() == nil }()
 	}
 	if err := quick(ctx, cl.session(), hostOf(costHost, c.id)); err != nil {
 		if errors.Is(err, errNoPage) {
@@ -79,7 +82,6 @@ func (t *trial) measure(ctx context.Context, c *column) (*cost, error) {
 		fresh bool
 	}{{&out.kept, keptTimes, false}, {&out.fresh, newTimes, true}} {
 		start, _ := used()
-		var err error
 		if *m.into, err = t.times(ctx, cl, c, m.n, m.fresh); err != nil {
 			return nil, err
 		}
@@ -88,7 +90,7 @@ func (t *trial) measure(ctx context.Context, c *column) (*cost, error) {
 		}
 	}
 	start, _ := used()
-	err := out.download(ctx, cl, hostOf(costHost, c.id))
+	err = out.download(ctx, cl, hostOf(costHost, c.id))
 	end, _ := used()
 	out.cpuBytes = end - start
 	return out, err

@@ -15,6 +15,7 @@ import (
 	"os/exec"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 )
@@ -84,21 +85,28 @@ func startGateway(ctx context.Context, program string, env []string, quiet bool,
 	case <-late.C:
 		err = fmt.Errorf("the gateway does not serve after %s; %s", patience, g.said())
 	}
-	g.stop()
+	_ = g.stop() // err says more
 	return nil, err
 }
 
-// stop ends the gateway, by force when it takes its time, and waits for it.
-func (g *gateway) stop() {
-	select {
-	case <-g.ended:
-		return
-	default:
+// stop ends the gateway, by force when it takes its time, and waits for it. It is
+// an error when it had ended before, or not as it should.
+func (g *gateway) stop() error {
+	if err := g.alive(); err != nil {
+		return err
 	}
 	_ = g.cmd.Process.Signal(syscall.SIGTERM)
-	late := time.AfterFunc(5*time.Second, func() { _ = g.cmd.Process.Kill() })
+	var forced atomic.Bool
+	late := time.AfterFunc(5*time.Second, func() {
+		forced.Store(true)
+		_ = g.cmd.Process.Kill()
+	})
 	defer late.Stop()
 	<-g.ended
+	if g.cause != nil && !forced.Load() {
+		return g.died()
+	}
+	return nil
 }
 
 // died says why the gateway ended before it was told to.

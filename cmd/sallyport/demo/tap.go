@@ -85,16 +85,17 @@ func (t *tap) pass(f *Flow, near net.Conn) {
 }
 
 // copyNoted copies from src to dst. What is read is noted before it is passed on, so
-// that no answer is noted before what it answers.
+// that no answer is noted before what it answers. When dst takes no more, src is read
+// on: closing it could cut off an answer that is on its way.
 func copyNoted(f *Flow, down bool, dst, src net.Conn) {
 	buf := make([]byte, 32<<10)
-	for {
+	for gone := false; ; {
 		n, err := src.Read(buf)
 		if n > 0 {
 			f.add(down, buf[:n])
-			if _, err := dst.Write(buf[:n]); err != nil {
-				src.Close()
-				return
+			if !gone {
+				_, werr := dst.Write(buf[:n])
+				gone = werr != nil
 			}
 		}
 		if err != nil {

@@ -37,6 +37,9 @@ type Result struct {
 	Recording *Recording
 }
 
+// longest is how long a run may take, on whatever machine.
+const longest = 2 * time.Minute
+
 // Run makes the comparison. It needs loopback and a temporary directory, both of
 // which it leaves as they were, also when ctx ends.
 func Run(ctx context.Context, o Options) (*Result, error) {
@@ -50,6 +53,8 @@ func Run(ctx context.Context, o Options) (*Result, error) {
 		o.Progress = func(string) {}
 	}
 	t := &trial{o: o, rec: newRecording(), started: time.Now(), env: environment()}
+	ctx, cancel := context.WithTimeoutCause(ctx, longest, fmt.Errorf("it was not done after %s", longest))
+	defer cancel()
 	dir, err := os.MkdirTemp("", "sallyport-demo-")
 	if err != nil {
 		return nil, fmt.Errorf("making a temporary directory: %w; give another with TMPDIR", err)
@@ -59,7 +64,7 @@ func Run(ctx context.Context, o Options) (*Result, error) {
 	err = t.run(ctx)
 	t.close()
 	if ctx.Err() != nil {
-		return nil, fmt.Errorf("the comparison was interrupted: %w", context.Cause(ctx))
+		return nil, fmt.Errorf("the comparison was ended, with all that it had started: %w", context.Cause(ctx))
 	}
 	if err != nil {
 		return nil, err
@@ -125,11 +130,14 @@ func (t *trial) run(ctx context.Context) error {
 		return err
 	}
 	t.o.Progress("starting the gateway")
-	var err error
+	err := ctx.Err()
+	if err != nil {
+		return err
+	}
 	if t.gateway, err = t.startGateway(ctx, false); err != nil {
 		return err
 	}
-	t.closeLater(t.gateway.stop)
+	t.closeLater(func() { _ = t.gateway.stop() }) // once more, if it was: nothing
 	if t.atGate, err = startTap(t.rec, "client", false, t.gateway.addr); err != nil {
 		return err
 	}
@@ -145,11 +153,10 @@ func (t *trial) run(ctx context.Context) error {
 		}
 	}
 	// Everything that is open ends, so that all of it is recorded and logged.
-	if err := t.gateway.alive(); err != nil {
+	t.stopped = t.rec.now()
+	if err := t.gateway.stop(); err != nil {
 		return err
 	}
-	t.stopped = t.rec.now()
-	t.gateway.stop()
 	for _, tap := range []*tap{t.atGate, t.webs["client"], t.webs["origin"], t.sshs["client"], t.sshs["origin"]} {
 		tap.close()
 	}
