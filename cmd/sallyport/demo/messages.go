@@ -70,7 +70,14 @@ type flowSide struct {
 	skip   int  // bytes of records that say nothing
 }
 
+// longestLine is how long the first line of a head may be.
+const longestLine = 8 << 10
+
 func (r *flowReader) end(c Chunk) {
+	if s := &r.side[direction(c.Down)]; s.kind == streamBegins && len(s.rest) > 0 {
+		s.kind = streamOther
+		r.take(s, c)
+	}
 	if !r.ended {
 		r.ended = true
 		r.out = append(r.out, message{at: c.At, down: c.Down, text: "closes", clear: true})
@@ -103,6 +110,8 @@ func (r *flowReader) take(s *flowSide, c Chunk) bool {
 			return true
 		case isHead(s.rest, c.Down):
 			return r.takeHead(s, c)
+		case len(s.rest) < longestLine && !bytes.Contains(s.rest, []byte("\r\n")):
+			return false // the rest of the line may make a head of it
 		}
 		s.kind = streamOther
 		return true
