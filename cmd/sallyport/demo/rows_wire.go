@@ -3,10 +3,7 @@
 
 package demo
 
-import (
-	"fmt"
-	"strings"
-)
+import "fmt"
 
 func wireRows() group {
 	login := []string{loginHost}
@@ -43,10 +40,13 @@ func noWire(c *column, leg string) Cell {
 }
 
 func canaryCell(c *column, leg string) Cell {
-	w, ok := c.exchange(loginHost).wire(leg, c.trial.canary)
+	x := c.exchange(loginHost)
+	w, ok := x.wire(leg, c.trial.canary)
 	switch {
 	case !ok:
 		return noWire(c, leg)
+	case w.Canaries == 0 && len(x.visits) == 0:
+		return Cell{Text: "it was never sent", Value: "never sent"} // that it is not found says nothing
 	case w.Canaries == 0:
 		return Cell{Text: "not found", Value: 0, Verdict: Good}
 	}
@@ -73,7 +73,7 @@ func entropyCell(c *column, leg string) Cell {
 		return noWire(c, leg)
 	}
 	return Cell{
-		Text: strings.TrimSpace(fmt.Sprintf("%.2f of 8", w.Entropy)), Value: w.Entropy, Unit: "bits/byte",
+		Text: fmt.Sprintf("%.2f of 8", w.Entropy), Value: w.Entropy, Unit: "bits/byte",
 		Verdict: judge(w.Entropy > cipherlike),
 	}
 }
