@@ -28,7 +28,11 @@ func (p *passage) delegate(r *route, t Trust) (Trust, error) {
 	if p.s.Delegate == nil {
 		return t, noDelegate(rule, user, errors.New("this gateway mints none"))
 	}
-	cert, err := p.s.Delegate(user)
+	subject, err := t.Delegated.Subject(user, rule.Name)
+	if err != nil {
+		return t, noDelegate(rule, user, err)
+	}
+	cert, err := p.s.Delegate(subject)
 	if err != nil {
 		return t, noDelegate(rule, user, err)
 	}

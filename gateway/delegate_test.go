@@ -83,14 +83,15 @@ func (d *delegation) trust(key string, protocols ...string) {
 	// One cache for all that this profile meets, as package certs has.
 	sessions := tls.NewLRUClientSessionCache(64)
 	gen.Trust = func(*policy.Origin) (Trust, error) {
-		return Trust{Key: key, Delegated: true, HTTP2: len(protocols) > 0, Config: func(host string) *tls.Config {
+		return Trust{Key: key, Delegated: &policy.Mint{}, HTTP2: len(protocols) > 0, Config: func(host string) *tls.Config {
 			return &tls.Config{ServerName: host, RootCAs: d.roots, NextProtos: protocols, ClientSessionCache: sessions}
 		}}, nil
 	}
 	d.generation.Store(&gen)
 }
 
-func (d *delegation) mint(user string) (*tls.Certificate, error) {
+func (d *delegation) mint(s policy.Subject) (*tls.Certificate, error) {
+	user := s.User
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if d.err != nil {

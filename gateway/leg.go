@@ -44,7 +44,7 @@ func (p *passage) route(o *outgoing) (r route, t Trust, err error) {
 		return r, t, errNoTrust
 	}
 	r.trust = t.Key
-	if t.Delegated {
+	if t.Delegated != nil {
 		t, err = p.delegate(&r, t)
 	}
 	return r, t, err

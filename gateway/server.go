@@ -63,7 +63,7 @@ type Server struct {
 	// Trust.Delegated asks for it. It is called from many goroutines at once, for
 	// every request, and is expected to return the same one as long as that is good.
 	// An error refuses the request. nil: such requests are refused.
-	Delegate func(user string) (*tls.Certificate, error)
+	Delegate func(policy.Subject) (*tls.Certificate, error)
 
 	// Own answers requests for the gateway itself: those in origin-form whose Host is
 	// one that OwnNames knows, and those that a client asks the proxy for whose name
@@ -132,8 +132,9 @@ type Trust struct {
 	HTTP2      bool                          // origins are offered HTTP/2
 
 	// Delegated says that origins are shown a certificate of Server.Delegate for
-	// the user who asks. Who is not proven is refused.
-	Delegated bool
+	// the user who asks, and what it is like. Who is not proven is refused. nil:
+	// they are not.
+	Delegated *policy.Mint
 
 	serial string // of that certificate
 }

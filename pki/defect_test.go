@@ -141,7 +141,7 @@ func TestDefect6LeafEndsWithItsIssuer(t *testing.T) {
 	if !errors.Is(err, ErrRefused) || !strings.HasSuffix(err.Error(), "rotate it") {
 		t.Errorf("under an issuer that has expired: %v", err)
 	}
-	if _, err := ca.Minter(Delegated).User("alice", ""); !errors.Is(err, ErrRefused) {
+	if _, err := ca.Minter(Delegated).User(Delegation{User: "alice"}); !errors.Is(err, ErrRefused) {
 		t.Errorf("minted under an issuer that has expired: %v", err)
 	}
 }

@@ -47,6 +47,9 @@ func (i *issuer) sign(s Settings, want *x509.Certificate, pub crypto.PublicKey, 
 	if _, ok := pub.(*rsa.PublicKey); ok && i.role.Domain() == Edge {
 		t.KeyUsage |= x509.KeyUsageKeyEncipherment // TLS 1.2 without forward secrecy still asks for it
 	}
+	if i.role == Delegated {
+		t.Subject.OrganizationalUnit = want.Subject.OrganizationalUnit
+	}
 	if s.URL != "" && i.role != Delegated {
 		t.CRLDistributionPoints = []string{s.URL + "/crl/" + i.skid + ".crl"}
 		t.OCSPServer = []string{s.URL + "/ocsp"}
@@ -142,7 +145,19 @@ func (i *issuer) judgeClient(s Settings, want *x509.Certificate) error {
 	if len(want.URIs) != 1 || len(want.DNSNames)+len(want.IPAddresses) > 0 || len(want.EmailAddresses) > 1 {
 		return refuse("a client's certificate has one SPIFFE ID, an email address at most, and no other names")
 	}
-	name, err := spiffeName(s.TrustDomain, want.URIs[0])
+	read, units := spiffeName, 0
+	if i.role == Delegated {
+		read, units = delegatedName, 1 // several would be one name of several values, which programs write in ways of their own
+	}
+	if n := len(want.Subject.OrganizationalUnit); n > units {
+		return refuse("%d organizational units: the %s issuer signs for %d at most", n, i.role, units)
+	}
+	for _, u := range want.Subject.OrganizationalUnit {
+		if err := validUnit(u); err != nil {
+			return refuse("%w", err)
+		}
+	}
+	name, err := read(s.TrustDomain, want.URIs[0])
 	if err != nil {
 		return refuse("SPIFFE ID %s: %w", want.URIs[0], err)
 	}

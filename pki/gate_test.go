@@ -96,7 +96,8 @@ func TestGateRefuses(t *testing.T) {
 		{Client, "another common name", func(c *x509.Certificate) { c.Subject.CommonName = "root" }, `common name "root" beside the SPIFFE ID of "alice"`},
 		{Client, "no email", func(c *x509.Certificate) { c.EmailAddresses = []string{"alice"} }, `"alice" is no email address`},
 		{Delegated, "as it is", func(c *x509.Certificate) { c.NotAfter = time.Now().Add(time.Minute) }, ""},
-		{Delegated, "for an hour", func(c *x509.Certificate) {}, "a life of 1h1m0s: the delegated issuer signs for 10m0s at most"},
+		{Delegated, "for an hour", func(c *x509.Certificate) {}, ""},
+		{Delegated, "for longer", func(c *x509.Certificate) { c.NotAfter = c.NotAfter.Add(time.Second) }, "a life of 1h1m1s: the delegated issuer signs for 1h0m0s at most"},
 		{Intercept, "for a client", func(c *x509.Certificate) { c.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth} }, "extended key usages [clientAuth]: the intercept issuer signs for serverAuth alone"},
 	} {
 		want := serverWant(ca, "www.test")

@@ -12,6 +12,7 @@ import (
 	"hash/maphash"
 	"net"
 	"net/netip"
+	"net/url"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -73,17 +74,30 @@ func (m *Minter) Host(host string, life time.Duration) (*tls.Certificate, error)
 	return m.get(mintKey{name: host, life: life})
 }
 
-// User returns a certificate for a user toward an origin, for ten minutes. An
-// email address may be "". The minter must be that of Delegated.
-func (m *Minter) User(user, email string) (*tls.Certificate, error) {
+// A Delegation is whom a certificate toward an origin is for, and what it says
+// beside the user's name.
+type Delegation struct {
+	User  string        // up to 64 of letters, digits and . _ - @
+	Email string        // "": none
+	Unit  string        // organizational unit of the subject; "": none
+	Path  string        // of the SPIFFE ID, without the slash at its beginning; "": user/USER
+	Life  time.Duration // from a minute to an hour; zero: ten minutes
+}
+
+// User returns a certificate for a user toward an origin. It is ErrRefused when
+// d does not name the one user and no other, wherever it is read. The minter must
+// be that of Delegated.
+func (m *Minter) User(d Delegation) (*tls.Certificate, error) {
 	if m == nil || m.role != Delegated {
 		return nil, refuse("minting a certificate for a user: this minter does not")
 	}
-	return m.get(mintKey{name: user, email: email})
+	return m.get(mintKey{name: d.User, email: d.Email, unit: d.Unit, path: d.Path, life: d.Life})
 }
 
+// A mintKey has everything in it that a certificate is made of (law 7).
 type mintKey struct {
 	name, email string
+	unit, path  string
 	life        time.Duration // zero: the role's
 }
 
@@ -137,12 +151,15 @@ func (m *Minter) template(k mintKey, s *state, now time.Time) *x509.Certificate 
 		NotAfter:    now.Add(m.role.Usual()),
 		ExtKeyUsage: []x509.ExtKeyUsage{m.role.usage()},
 	}
+	if m.role == Delegated {
+		if k.life != 0 {
+			t.NotAfter = now.Add(k.life)
+		}
+		k.fill(t, s.settings)
+		return t
+	}
 	if k.life > 0 && k.life < m.role.Usual() {
 		t.NotAfter = now.Add(k.life)
-	}
-	if m.role == Delegated {
-		fillClient(t, s.settings, kindUser, k.name, k.email)
-		return t
 	}
 	if ip, err := netip.ParseAddr(k.name); err == nil && ip.Zone() == "" {
 		t.IPAddresses = []net.IP{ip.Unmap().AsSlice()}
@@ -153,6 +170,17 @@ func (m *Minter) template(k mintKey, s *state, now time.Time) *x509.Certificate 
 		t.Subject = pkix.Name{CommonName: k.name}
 	}
 	return t
+}
+
+// fill says who t is for. The gate judges it.
+func (k mintKey) fill(t *x509.Certificate, s Settings) {
+	fillClient(t, s, kindUser, k.name, k.email)
+	if k.path != "" {
+		t.URIs = []*url.URL{{Scheme: "spiffe", Host: s.TrustDomain, Path: "/" + k.path}}
+	}
+	if k.unit != "" {
+		t.Subject.OrganizationalUnit = []string{k.unit}
+	}
 }
 
 // leafKey returns the key of the day.

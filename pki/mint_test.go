@@ -41,7 +41,7 @@ func TestMint(t *testing.T) {
 			t.Errorf("a serial number of %d bits", n)
 		}
 	}
-	mint, err := ca.Minter(Delegated).User("alice", "alice@corp.test")
+	mint, err := ca.Minter(Delegated).User(Delegation{User: "alice", Email: "alice@corp.test"})
 	chain := parsed(t, mint, err)
 	if life := time.Until(chain[0].NotAfter); life > 10*time.Minute || len(chain[0].CRLDistributionPoints) > 0 {
 		t.Errorf("delegated for %v, CRL %v", life, chain[0].CRLDistributionPoints)
@@ -50,12 +50,14 @@ func TestMint(t *testing.T) {
 		t.Error(err)
 	}
 	for name, mint := range map[string]func() (*tls.Certificate, error){
-		"a wrong name":       func() (*tls.Certificate, error) { return ca.Minter(Intercept).Host("WWW.test", 0) },
-		"no name":            func() (*tls.Certificate, error) { return ca.Minter(Intercept).Host("", 0) },
-		"a user":             func() (*tls.Certificate, error) { return ca.Minter(Delegated).User("../root", "") },
-		"an email":           func() (*tls.Certificate, error) { return ca.Minter(Delegated).User("alice", "a b@x.test") },
+		"a wrong name": func() (*tls.Certificate, error) { return ca.Minter(Intercept).Host("WWW.test", 0) },
+		"no name":      func() (*tls.Certificate, error) { return ca.Minter(Intercept).Host("", 0) },
+		"a user":       func() (*tls.Certificate, error) { return ca.Minter(Delegated).User(Delegation{User: "../root"}) },
+		"an email": func() (*tls.Certificate, error) {
+			return ca.Minter(Delegated).User(Delegation{User: "alice", Email: "a b@x.test"})
+		},
 		"the other's":        func() (*tls.Certificate, error) { return ca.Minter(Delegated).Host("www.test", 0) },
-		"a user by hosts'":   func() (*tls.Certificate, error) { return ca.Minter(Intercept).User("alice", "") },
+		"a user by hosts'":   func() (*tls.Certificate, error) { return ca.Minter(Intercept).User(Delegation{User: "alice"}) },
 		"a role that is not": func() (*tls.Certificate, error) { return ca.Minter(Server).Host("www.test", 0) },
 	} {
 		if c, err := mint(); !errors.Is(err, ErrRefused) || c != nil {
@@ -171,10 +173,10 @@ func TestMintHitAllocatesNothing(t *testing.T) {
 	ca := memoryCA(t, Settings{}, Options{})
 	m, d := ca.Minter(Intercept), ca.Minter(Delegated)
 	m.Host("www.test", 0)
-	d.User("alice", "alice@corp.test")
+	d.User(Delegation{User: "alice", Email: "alice@corp.test"})
 	if n := testing.AllocsPerRun(100, func() {
 		m.Host("www.test", 0)
-		d.User("alice", "alice@corp.test")
+		d.User(Delegation{User: "alice", Email: "alice@corp.test"})
 	}); n > 0 {
 		t.Errorf("%v allocations", n)
 	}

@@ -66,6 +66,7 @@ func validIP(ip netip.Addr) error {
 const (
 	kindUser   = "user"
 	kindDevice = "device"
+	kindRule   = "rule" // not a kind of its own: beside a user
 )
 
 // spiffe is who a client certificate is for: spiffe://TRUSTDOMAIN/user/NAME.
@@ -81,4 +82,56 @@ func spiffeName(domain string, u *url.URL) (name string, err error) {
 		return "", errors.New("want spiffe://" + domain + "/user/NAME or /device/NAME")
 	}
 	return name, validName(name)
+}
+
+const mostSegments = 16
+
+// delegatedName reads the SPIFFE ID of a user toward an origin, which may say more
+// than that: spiffe://TRUSTDOMAIN/team/payments/user/NAME/rule/RULE. From its
+// beginning on, "user" and "rule" are each followed by a name, other segments stand
+// for themselves. So one ID is of one user, however it was made.
+func delegatedName(domain string, u *url.URL) (name string, err error) {
+	want := errors.New("want spiffe://" + domain + "/…/user/NAME/…, with /rule/NAME once at most")
+	rest, ok := strings.CutPrefix(u.String(), "spiffe://"+domain+"/")
+	parts := strings.Split(rest, "/")
+	if !ok || len(parts) > mostSegments {
+		return "", want
+	}
+	rule := ""
+	for n := 0; n < len(parts); n++ {
+		if err := validName(parts[n]); err != nil {
+			return "", err
+		}
+		var of *string
+		switch parts[n] {
+		case kindUser:
+			of = &name
+		case kindRule:
+			of = &rule
+		case kindDevice:
+			return "", want
+		default:
+			continue
+		}
+		if n++; n == len(parts) || *of != "" {
+			return "", want
+		}
+		if err := validName(parts[n]); err != nil {
+			return "", err
+		}
+		*of = parts[n]
+	}
+	if name == "" {
+		return "", want
+	}
+	return name, nil
+}
+
+// validUnit holds an organizational unit to what ends or escapes nothing in any
+// way that subjects are written.
+func validUnit(unit string) error {
+	if strings.TrimSpace(unit) != unit || validName(strings.ReplaceAll(unit, " ", "_")) != nil {
+		return fmt.Errorf("organizational unit %q: want 1 to 64 letters, digits, spaces and . _ - @ only", unit)
+	}
+	return nil
 }

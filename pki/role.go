@@ -119,7 +119,7 @@ func (r Role) lives() [2]time.Duration {
 	case Intercept:
 		return [2]time.Duration{7 * day, 7 * day}
 	case Delegated:
-		return [2]time.Duration{10 * time.Minute, 10 * time.Minute}
+		return [2]time.Duration{10 * time.Minute, time.Hour}
 	}
 	return [2]time.Duration{}
 }

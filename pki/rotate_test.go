@@ -231,7 +231,9 @@ func TestRotateUnderLoad(t *testing.T) {
 	minted(Intercept, func(n int) (*tls.Certificate, error) {
 		return ca.Minter(Intercept).Host(fmt.Sprintf("h%d.test", n%5), 0)
 	})
-	minted(Delegated, func(n int) (*tls.Certificate, error) { return ca.Minter(Delegated).User(fmt.Sprintf("u%d", n%5), "") })
+	minted(Delegated, func(n int) (*tls.Certificate, error) {
+		return ca.Minter(Delegated).User(Delegation{User: fmt.Sprintf("u%d", n%5)})
+	})
 	for n := range 5 {
 		for _, r := range Roles {
 			if err := ca.RotateIssuer(ctx, r); err != nil {

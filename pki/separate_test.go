@@ -42,7 +42,7 @@ func TestPurposesAreSeparate(t *testing.T) {
 	s := ca.state.Load()
 	mint, err := ca.Minter(Intercept).Host("www.test", 0)
 	intercepted := parsed(t, mint, err)
-	mint, err = ca.Minter(Delegated).User("alice", "alice@corp.test")
+	mint, err = ca.Minter(Delegated).User(Delegation{User: "alice", Email: "alice@corp.test"})
 	delegated := parsed(t, mint, err)
 	chains := map[Role][]*x509.Certificate{
 		Server: issueServer(t, ca, "www.corp.test"), Client: issueClient(t, ca, "alice"), Intercept: intercepted, Delegated: delegated,

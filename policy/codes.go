@@ -48,6 +48,7 @@ var codes = []Code{
 	{"P053", "TLS versions between which nothing is"},
 	{"P054", "not a private network"},
 	{"P055", "fetch_private where nothing is fetched"},
+	{"P056", "not a template of a certificate"},
 	{"P060", "not a schedule"},
 	{"P061", "not a time or day"},
 	{"P062", "not a duration or size"},

@@ -124,7 +124,7 @@ func (c *compiler) clientCert(n *node) *ClientCert {
 	case "secret":
 		return &ClientCert{Secret: c.secret(n.get("secret")), Password: c.secret(n.get("password_secret"))}
 	case "mint":
-		return &ClientCert{Minted: true}
+		return &ClientCert{Minted: true, Mint: c.mint(n.get("mint"))}
 	}
 	cc := &ClientCert{}
 	if e := n.get("cert"); e != nil {

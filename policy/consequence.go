@@ -149,6 +149,8 @@ func certificates(before, after Decision) Consequence {
 		return LosesCert
 	case has != nil && (had == nil || *had != *has):
 		return SwapsCert
+	case has != nil && has.Mint.ruled() && before.RuleName() != after.RuleName():
+		return SwapsCert // it has the rule's name in it
 	}
 	return 0
 }

@@ -79,7 +79,11 @@ func (r *Rule) gatewayAuth() string {
 	if r == nil || r.Origin == nil || r.Origin.ClientCert == nil {
 		return "the gateway, without a certificate"
 	}
-	return fmt.Sprintf("the gateway (client certificate %s)", r.Origin.ClientCert.Name())
+	name := r.Origin.ClientCert.Name()
+	if like := r.Origin.ClientCert.Mint.describe(r.Name); like != "" {
+		name += ": " + like
+	}
+	return fmt.Sprintf("the gateway (client certificate %s)", name)
 }
 
 func (r *Rule) verifiedTLS() string {

@@ -196,11 +196,10 @@ var certSection = &section{title: "client_cert", keys: []key{
 	{name: "secret", value: one(nameSyntax), doc: "the name of a secret that holds both", example: "acme-at-bank"},
 	{name: "password_secret", value: one(nameSyntax), doc: "the name of a secret with the password of pkcs12, or of a secret that is PKCS #12 and not PEM; default an empty password", example: "acme-password"},
 	{name: "mint", value: value{form: mapping, section: &section{title: "mint", keys: []key{
-		{name: "ca", value: aText, pending: notYet, doc: "the CA that signs; it is the gateway's own"},
-		{name: "subject", value: aText, pending: notYet, doc: "the subject; it is the user's name"},
-		{name: "san", value: texts, pending: notYet, doc: "subject alternative names; there is one, spiffe://TRUSTDOMAIN/user/NAME"},
-		{name: "ttl", value: aText, pending: notYet, doc: "lifetime; it is ten minutes"},
-	}}}, doc: "a certificate that the gateway's CA mints for each user, for some minutes: write {}", example: "{}"},
+		{name: "subject", value: one(subjectSyntax), doc: "the subject: CN={user}, and an organizational unit behind it, {rule} or a word", def: "CN={user}", example: `"CN={user},OU={rule}"`},
+		{name: "san", value: some(sanSyntax), doc: "the SPIFFE ID, with user/{user} in it and rule/{rule} if it is to be, and email:{user} where users' names are addresses", def: "spiffe://{trust_domain}/user/{user}", example: `"spiffe://{trust_domain}/team/payments/user/{user}/rule/{rule}"`},
+		{name: "ttl", value: one(durationSyntax), doc: "how long it is good, 1m to 1h", def: "10m", example: "5m"},
+	}}}, doc: "a certificate that the gateway's CA mints for each user, for some minutes: write {} for one with nothing but the user's name", example: "{}"},
 }}
 
 var scheduleSection = &section{title: "a schedule", keys: []key{

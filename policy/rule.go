@@ -147,4 +147,5 @@ type ClientCert struct {
 	Secret    string // or the name of a secret
 	Password  string // the name of the secret with the password of PKCS12, or of a Secret that is one; "": none
 	Minted    bool   // or minted for the user who asks, who must be proven
+	Mint      Mint   // by these templates
 }

@@ -58,6 +58,8 @@ var (
 	urlSyntax         = &syntax{name: "URL", pattern: `^[Hh][Tt][Tt][Pp][Ss]?://[^?#*]*$`, hint: "write a URL without query, such as https://www.example.com/downloads/"}
 	sha256Syntax      = &syntax{name: "SHA-256", pattern: `^[0-9A-Fa-f]{64}$`, hint: "64 hexadecimal digits", digits: true}
 	pinSyntax         = &syntax{name: "pin", pattern: `^sha256//[A-Za-z0-9+/\r\n]+=[\r\n]*$`, hint: "write sha256// and the Base64 of the SHA-256 of the public key"}
+	subjectSyntax     = &syntax{name: "subject", pattern: `^\s*CN=\{user\}\s*(,\s*OU=(\{rule\}|[A-Za-z0-9._@ -]+)\s*)?$`, hint: hintSubject}
+	sanSyntax         = &syntax{name: "name in a certificate", pattern: `^(email:\{user\}|spiffe://\{trust_domain\}/([A-Za-z0-9._@/-]|\{user\}|\{rule\})+)$`, hint: hintSAN}
 	claimSyntax       = &syntax{name: "claim", pattern: `^[^=]+=`, hint: "write name=value"}
 	methodSyntax      = &syntax{name: "method", pattern: `^[!#-'*+.0-9A-Z^_\x60|~-]+$`, hint: "methods are written in upper case, such as GET", digits: true}
 	pathSyntax        = &syntax{name: "path", pattern: `^/[^?#]*$`, hint: "a path begins with / and has no query"}

@@ -116,10 +116,11 @@ func (l *loaded) trust(o *policy.Origin) (gateway.Trust, error) {
 	if t == nil {
 		return gateway.Trust{}, fmt.Errorf("no trust was loaded for origin profile %q", o.Name)
 	}
-	return gateway.Trust{
-		Key: t.Key(), Config: t.Config, ClientCert: t.ClientCertName(), HTTP2: o != nil && slices.Contains(o.ALPN, "h2"),
-		Delegated: o != nil && o.ClientCert != nil && o.ClientCert.Minted,
-	}, nil
+	g := gateway.Trust{Key: t.Key(), Config: t.Config, ClientCert: t.ClientCertName(), HTTP2: o != nil && slices.Contains(o.ALPN, "h2")}
+	if o != nil && o.ClientCert != nil && o.ClientCert.Minted {
+		g.Delegated = &o.ClientCert.Mint
+	}
+	return g, nil
 }
 
 // profile turns what the policy file says of an origin into what certs loads.

@@ -75,12 +75,12 @@ func (s *caSlot) get() (*pki.CA, error) {
 
 // delegate makes a certificate to be shown to origins in a user's name, for
 // gateway.Server.
-func (s *caSlot) delegate(user string) (*tls.Certificate, error) {
+func (s *caSlot) delegate(who policy.Subject) (*tls.Certificate, error) {
 	ca, err := s.get()
 	if err != nil {
 		return nil, err
 	}
-	return ca.Minter(pki.Delegated).User(user, "")
+	return ca.Minter(pki.Delegated).User(pki.Delegation{User: who.User, Email: who.Email, Unit: who.Unit, Path: who.Path, Life: who.TTL})
 }
 
 // missing is what it takes to mint, if f is about that; "": nothing.

@@ -66,6 +66,7 @@ func cmdOrigin(ts *testscript.TestScript, neg bool, args []string) {
 	h2 := f.Bool("h2", false, "offer HTTP/2")
 	tls12 := f.Bool("tls12", false, "TLS 1.2 at most")
 	need := f.Bool("client-cert", false, "require a client certificate of the test CA")
+	needOf := f.String("client-ca", "", "require a client certificate of the roots in this file, and tell all of it")
 	banner := f.String("banner", "", "not HTTP: say this and echo")
 	count := f.Bool("count", false, "not HTTP: read to the end, then answer")
 	say := f.String("say", "", "answer the first request of a connection with exactly this, and close")
@@ -109,6 +110,10 @@ func cmdOrigin(ts *testscript.TestScript, neg bool, args []string) {
 		if *need {
 			o.tls.ClientAuth, o.tls.ClientCAs = tls.RequireAndVerifyClientCert, x509.NewCertPool()
 			o.tls.ClientCAs.AddCert(w.ca.cert)
+		}
+		if *needOf != "" {
+			o.tls.ClientAuth, o.tls.ClientCAs = tls.RequireAndVerifyClientCert, x509.NewCertPool()
+			o.tls.ClientCAs.AppendCertsFromPEM([]byte(ts.ReadFile(*needOf)))
 		}
 	}
 	_, port, _ := net.SplitHostPort(l.Addr().String())
@@ -268,6 +273,10 @@ func (o *testOrigin) serve(c net.Conn, handed *handedListener) {
 		cn = s.PeerCertificates[0].Subject.CommonName
 	}
 	o.note("tls connection sni=%s version=%s alpn=%s resumed=%v client-cert=%s", s.ServerName, tls.VersionName(s.Version), s.NegotiatedProtocol, s.DidResume, cn)
+	if cn != "none" {
+		leaf := s.PeerCertificates[0]
+		o.note("shown %s uris=%v emails=%v serial=%x minutes=%d", leaf.Subject, leaf.URIs, leaf.EmailAddresses, leaf.SerialNumber, int(leaf.NotAfter.Sub(leaf.NotBefore).Minutes()))
+	}
 	o.take(t, handed) // http.Server finds HTTP/2 in it by itself
 }
 
