@@ -20,36 +20,43 @@ func alertCode(err error) (uint8, bool) {
 }
 
 // explainAlert says what an origin means by an alert (RFC 8446 §6.2).
-func explainAlert(code uint8) (what, next string) {
+func explainAlert(code uint8) fault {
+	refused := func(what, next string) fault { return fault{"origin_alert", what, next} }
 	switch code {
 	case 40: // handshake_failure; TLS 1.2's only word for a missing client certificate
-		return "the origin found no terms in common (alert handshake_failure)",
-			"it may want a client certificate (set `client_cert` on the rule) or an older TLS"
+		return refused("the origin found no terms in common (alert handshake_failure)",
+			"it may want a client certificate (set `client_cert` on the rule) or an older TLS")
 	case 42, 43, 44, 45, 46, 48:
-		return fmt.Sprintf("the origin did not accept the client certificate, or misses one (alert %s)", alertNames[code]),
-			"check `client_cert` on the rule"
+		return fault{
+			"origin_refused_client_certificate", fmt.Sprintf("the origin did not accept the client certificate, or misses one (alert %s)", alertNames[code]),
+			"check `client_cert` on the rule",
+		}
 	case 49:
-		return "the origin refuses this client (alert access_denied)", "ask its operator, or check `client_cert` on the rule"
+		return refused("the origin refuses this client (alert access_denied)", "ask its operator, or check `client_cert` on the rule")
 	case 70, 86:
-		return fmt.Sprintf("the origin speaks none of the TLS versions allowed (alert %s)", alertNames[code]),
-			"it must offer TLS 1.2 or 1.3, see `min_tls`"
+		return fault{
+			"origin_tls_version", fmt.Sprintf("the origin speaks none of the TLS versions allowed (alert %s)", alertNames[code]),
+			"it must offer TLS 1.2 or 1.3, see `min_tls`",
+		}
 	case 71:
-		return "the origin wants stronger terms (alert insufficient_security)", "ask its operator which"
+		return refused("the origin wants stronger terms (alert insufficient_security)", "ask its operator which")
 	case 80:
-		return "the origin had an internal error (alert internal_error)", "does it know this name? see `sni`, or ask its operator"
+		return refused("the origin had an internal error (alert internal_error)", "does it know this name? see `sni`, or ask its operator")
 	case 112:
-		return "the origin does not know this name (alert unrecognized_name)", "check the host, or set `sni` in a trust profile"
+		return fault{"origin_name_unknown", "the origin does not know this name (alert unrecognized_name)", "check the host, or set `sni` in a trust profile"}
 	case 116:
-		return "the origin requires a client certificate (alert certificate_required)", "set `client_cert` on the rule"
+		return fault{"origin_wants_client_certificate", "the origin requires a client certificate (alert certificate_required)", "set `client_cert` on the rule"}
 	case 120:
-		return "the origin offers none of the protocols asked for (alert no_application_protocol)",
-			"see `alpn` of its trust profile"
+		return fault{
+			"origin_alpn_refusal", "the origin offers none of the protocols asked for (alert no_application_protocol)",
+			"see `alpn` of its trust profile",
+		}
 	}
 	name := alertNames[code]
 	if name == "" {
 		name = fmt.Sprint(code)
 	}
-	return "the origin broke off the TLS handshake (alert " + name + ")", "ask its operator"
+	return refused("the origin broke off the TLS handshake (alert "+name+")", "ask its operator")
 }
 
 var alertNames = map[uint8]string{

@@ -22,20 +22,30 @@ import (
 // Describe explains, in one line, why TLS to host did not come about and what
 // to do next: for a log or a page shown to an operator. err is what a
 // handshake, or the first use of a connection after it, returned; text that
-// an origin could choose is quoted. It returns "" for nil.
-func Describe(err error, host string) string {
+// an origin could choose is quoted. event is the same in one word, for programs: it
+// begins with whose fault it is, which is the origin's, or the gateway's where that
+// has no roots. Both are "" for nil.
+func Describe(err error, host string) (text, event string) {
 	if err == nil {
-		return ""
+		return "", ""
 	}
-	what, next := explain(err)
-	if next == "" {
-		return fmt.Sprintf("%s: %s", printable(host), what)
+	f := explain(err)
+	text = printable(host) + ": " + f.what
+	if f.next != "" {
+		text += ": " + f.next
 	}
-	return fmt.Sprintf("%s: %s: %s", printable(host), what, next)
+	return text, f.event
+}
+
+// A fault is why TLS to an origin did not come about.
+type fault struct {
+	event string // one word
+	what  string
+	next  string // what to do; "": nothing
 }
 
 // explain goes from the certain to the vague.
-func explain(err error) (what, next string) {
+func explain(err error) fault {
 	var (
 		pin     *PinError
 		revoked *RevokedError
@@ -53,8 +63,8 @@ func explain(err error) (what, next string) {
 	case errors.As(err, &pin):
 		return explainPin(pin)
 	case errors.As(err, &revoked):
-		return fmt.Sprintf("the certificate of %s (serial %s of %s) was revoked on %s%s, says %s",
-			revoked.Subject, revoked.Serial, revoked.Issuer, date(revoked.At), revoked.reason(), revoked.Source), "the origin must get another"
+		return fault{"origin_certificate_revoked", fmt.Sprintf("the certificate of %s (serial %s of %s) was revoked on %s%s, says %s",
+			revoked.Subject, revoked.Serial, revoked.Issuer, date(revoked.At), revoked.reason(), revoked.Source), "the origin must get another"}
 	case errors.As(err, &status):
 		return explainStatus(status)
 	case errors.As(err, &name):
@@ -66,19 +76,20 @@ func explain(err error) (what, next string) {
 		if errors.As(err, &verify) && len(verify.UnverifiedCertificates) > 0 {
 			sent = verify.UnverifiedCertificates
 		}
-		what, next = explainUnknown(sent)
-		what += hint(unknown)
+		f := explainUnknown(sent)
+		f.what += hint(unknown)
 		if errors.As(err, &issuer) {
-			return what + "; it was looked for: " + issuer.Why.Error(), next
+			f.what += "; it was looked for: " + issuer.Why.Error()
 		}
-		return what, next
+		return f
 	case errors.As(err, &noRoots):
-		return "this machine has no trusted roots", "install ca-certificates, or name `roots` in a trust profile"
+		return fault{"gateway_has_no_roots", "this machine has no trusted roots", "install ca-certificates, or name `roots` in a trust profile"}
 	case errors.As(err, &record):
+		f := fault{"origin_speaks_no_tls", "the origin answered in cleartext", "TLS is not served on this port, check it"}
 		if bytes.HasPrefix(record.RecordHeader[:], []byte("HTTP/")) {
-			return "the origin answered in cleartext, with HTTP", "TLS is not served on this port, check it"
+			f.what += ", with HTTP"
 		}
-		return "the origin answered in cleartext", "TLS is not served on this port, check it"
+		return f
 	case errors.As(err, &op) && op.Op == "remote error":
 		if code, ok := alertCode(op.Err); ok {
 			return explainAlert(code)
@@ -87,31 +98,37 @@ func explain(err error) (what, next string) {
 	return explainText(err)
 }
 
-func explainStatus(e *StatusError) (what, next string) {
+func explainStatus(e *StatusError) fault {
 	why := "it staples none"
 	if e.Err != nil {
 		why = e.Err.Error()
 	}
 	if e.Staple {
-		return fmt.Sprintf("the certificate of %s demands that the origin staples a good OCSP response (must-staple): %s", e.Subject, why),
-			"the origin must turn OCSP stapling on, or get a certificate without that demand"
+		return fault{
+			"origin_revocation_unknown", fmt.Sprintf("the certificate of %s demands that the origin staples a good OCSP response (must-staple): %s", e.Subject, why),
+			"the origin must turn OCSP stapling on, or get a certificate without that demand",
+		}
 	}
-	return fmt.Sprintf("it cannot be found out whether the certificate of %s was revoked: %s", e.Subject, why),
-		"try again, or set `revocation: prefer` in its trust profile if that may happen"
+	return fault{
+		"origin_revocation_unknown", fmt.Sprintf("it cannot be found out whether the certificate of %s was revoked: %s", e.Subject, why),
+		"try again, or set `revocation: prefer` in its trust profile if that may happen",
+	}
 }
 
-func explainPin(e *PinError) (what, next string) {
+func explainPin(e *PinError) fault {
 	if len(e.Got) == 0 {
-		return "there is no verified chain to find a pin in", "report this"
+		return fault{"origin_pin_failure", "there is no verified chain to find a pin in", "report this"}
 	}
-	return "none of its keys is pinned, it has " + strings.Join(e.Got, " "),
-		"if that is the right origin, put one of them into `pins` of its trust profile"
+	return fault{
+		"origin_pin_failure", "none of its keys is pinned, it has " + strings.Join(e.Got, " "),
+		"if that is the right origin, put one of them into `pins` of its trust profile",
+	}
 }
 
 // maxNames is how many names of a certificate are listed; some have hundreds.
 const maxNames = 5
 
-func explainName(e x509.HostnameError) (what, next string) {
+func explainName(e x509.HostnameError) fault {
 	var names []string
 	for _, n := range e.Certificate.DNSNames {
 		names = append(names, printable(n))
@@ -119,16 +136,16 @@ func explainName(e x509.HostnameError) (what, next string) {
 	for _, ip := range e.Certificate.IPAddresses {
 		names = append(names, ip.String())
 	}
-	next = "check the address, or set `sni` in a trust profile if this origin goes by another name"
+	f := fault{"origin_name_mismatch", "", "check the address, or set `sni` in a trust profile if this origin goes by another name"}
 	switch n := len(names); {
 	case n == 0:
-		return "the certificate names no host " + legacyName(e.Certificate), next
+		f.what = "the certificate names no host " + legacyName(e.Certificate)
 	case n > maxNames:
-		return fmt.Sprintf("the certificate is for %s and %d more, not for %s",
-			strings.Join(names[:maxNames], ", "), n-maxNames, printable(e.Host)), next
+		f.what = fmt.Sprintf("the certificate is for %s and %d more, not for %s", strings.Join(names[:maxNames], ", "), n-maxNames, printable(e.Host))
 	default:
-		return fmt.Sprintf("the certificate is for %s, not for %s", strings.Join(names, ", "), printable(e.Host)), next
+		f.what = fmt.Sprintf("the certificate is for %s, not for %s", strings.Join(names, ", "), printable(e.Host))
 	}
+	return f
 }
 
 func legacyName(c *x509.Certificate) string {
@@ -136,59 +153,75 @@ func legacyName(c *x509.Certificate) string {
 	return fmt.Sprintf("(its subject, %s, does not count)", quote(c.Subject.String()))
 }
 
-func explainInvalid(e x509.CertificateInvalidError) (what, next string) {
+func explainInvalid(e x509.CertificateInvalidError) fault {
 	subject := "a certificate"
 	if e.Cert != nil {
 		subject = "the certificate of " + quote(e.Cert.Subject.String())
 	}
+	invalid := func(what, next string) fault { return fault{"origin_certificate_invalid", what, next} }
 	switch e.Reason {
 	case x509.Expired:
-		now := time.Now()
-		if e.Cert != nil && now.Before(e.Cert.NotBefore) {
-			return fmt.Sprintf("%s is not valid before %s, and it is %s", subject, date(e.Cert.NotBefore), date(now)),
-				"check this machine's clock"
-		}
-		if e.Cert != nil {
-			return fmt.Sprintf("%s expired on %s", subject, date(e.Cert.NotAfter)), "the origin must renew it"
-		}
-		return subject + " has expired or is not yet valid", "the origin must renew it"
+		return explainExpired(e.Cert, subject)
 	case x509.NotAuthorizedToSign:
-		return subject + " signed another without being an authority", "the origin must send the right chain"
+		return invalid(subject+" signed another without being an authority", "the origin must send the right chain")
 	case x509.IncompatibleUsage:
-		return subject + " is not for servers (extended key usage)", "the origin needs one with serverAuth"
+		return invalid(subject+" is not for servers (extended key usage)", "the origin needs one with serverAuth")
 	case x509.CANotAuthorizedForThisName, x509.CANotAuthorizedForExtKeyUsage, x509.NameConstraintsWithoutSANs,
 		x509.UnconstrainedName, x509.TooManyConstraints, x509.NameMismatch:
-		return subject + " breaks a constraint of its authority (" + printable(e.Error()) + ")", "the origin must get another"
+		return invalid(subject+" breaks a constraint of its authority ("+printable(e.Error())+")", "the origin must get another")
 	}
-	return printable(e.Error()), "the origin must send another certificate"
+	return invalid(printable(e.Error()), "the origin must send another certificate")
+}
+
+func explainExpired(c *x509.Certificate, subject string) fault {
+	switch now := time.Now(); {
+	case c == nil:
+		return fault{"origin_certificate_expired", subject + " has expired or is not yet valid", "the origin must renew it"}
+	case now.Before(c.NotBefore):
+		return fault{
+			"origin_certificate_not_yet_valid", fmt.Sprintf("%s is not valid before %s, and it is %s", subject, date(c.NotBefore), date(now)),
+			"check this machine's clock",
+		}
+	}
+	return fault{"origin_certificate_expired", fmt.Sprintf("%s expired on %s", subject, date(c.NotAfter)), "the origin must renew it"}
 }
 
 // explainUnknown is about a chain that leads to no trusted root. sent is what
 // the origin sent, its own certificate first.
-func explainUnknown(sent []*x509.Certificate) (what, next string) {
+func explainUnknown(sent []*x509.Certificate) fault {
 	leaf := sent[0]
 	if selfSigned(leaf) {
-		return "the certificate is self-signed, by " + quote(leaf.Subject.String()),
-			"if it is the right one, name its file under `roots` of a trust profile"
+		return fault{
+			"origin_self_signed", "the certificate is self-signed, by " + quote(leaf.Subject.String()),
+			"if it is the right one, name its file under `roots` of a trust profile",
+		}
 	}
 	top := chainTop(sent)
 	issuer := quote(top.Issuer.String())
 	switch {
 	case top != leaf && !top.IsCA:
-		return fmt.Sprintf("the certificate of %s signed another without being an authority", quote(top.Subject.String())),
-			"the origin must send the right chain"
-	case selfSigned(top):
-		return "the certificate was issued by an authority that is not trusted, " + issuer,
-			"if it should be, name its certificate under `roots` of a trust profile"
-	case top == leaf:
-		what = fmt.Sprintf("the certificate was issued by %s, which is not trusted, and no certificate of that issuer came with it", issuer)
-		if len(leaf.IssuingCertificateURL) > 0 {
-			what += " (it can be had at " + quote(leaf.IssuingCertificateURL[0]) + ")"
+		return fault{
+			"origin_authority_unknown", fmt.Sprintf("the certificate of %s signed another without being an authority", quote(top.Subject.String())),
+			"the origin must send the right chain",
 		}
-		return what, "the origin has to send its intermediate certificate, or `aia: true` in its trust profile has it fetched; if that issuer is a root, name its certificate under `roots`"
-	default:
-		return "the certificates it sent end at the issuer " + issuer + ", which is not trusted",
-			"if it should be, name its certificate under `roots` of a trust profile"
+	case selfSigned(top):
+		return fault{
+			"origin_authority_unknown", "the certificate was issued by an authority that is not trusted, " + issuer,
+			"if it should be, name its certificate under `roots` of a trust profile",
+		}
+	case top == leaf:
+		f := fault{
+			"origin_missing_intermediate", fmt.Sprintf("the certificate was issued by %s, which is not trusted, and no certificate of that issuer came with it", issuer),
+			"the origin has to send its intermediate certificate, or `aia: true` in its trust profile has it fetched; if that issuer is a root, name its certificate under `roots`",
+		}
+		if len(leaf.IssuingCertificateURL) > 0 {
+			f.what += " (it can be had at " + quote(leaf.IssuingCertificateURL[0]) + ")"
+		}
+		return f
+	}
+	return fault{
+		"origin_authority_unknown", "the certificates it sent end at the issuer " + issuer + ", which is not trusted",
+		"if it should be, name its certificate under `roots` of a trust profile",
 	}
 }
 
@@ -228,26 +261,26 @@ func selfSigned(c *x509.Certificate) bool {
 }
 
 // explainText is for errors that have neither type nor sentinel.
-func explainText(err error) (what, next string) {
+func explainText(err error) fault {
 	text := err.Error()
 	var timeout net.Error
 	switch {
 	case strings.Contains(text, "unsupported protocol version"): // crypto/tls has no type for it
-		return "the origin speaks only an older TLS than allowed", "it must offer TLS 1.2 or 1.3, see `min_tls`"
+		return fault{"origin_tls_version", "the origin speaks only an older TLS than allowed", "it must offer TLS 1.2 or 1.3, see `min_tls`"}
 	case strings.Contains(text, "unadvertised ALPN protocol"):
-		return "the origin chose a protocol that was not offered", "see `alpn` of its trust profile"
+		return fault{"origin_alpn_refusal", "the origin chose a protocol that was not offered", "see `alpn` of its trust profile"}
 	case strings.Contains(text, "either ServerName or "):
-		return "there is no name to verify", "name the origin by host or `sni`"
+		return fault{"origin_handshake_failed", "there is no name to verify", "name the origin by host or `sni`"}
 	case errors.Is(err, context.Canceled):
-		return "given up, the client is gone", ""
+		return fault{"origin_handshake_failed", "given up, the client is gone", ""}
 	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, os.ErrDeadlineExceeded),
 		errors.As(err, &timeout) && timeout.Timeout():
-		return "the TLS handshake took too long", "is it TLS that this port speaks?"
+		return fault{"origin_timeout", "the TLS handshake took too long", "is it TLS that this port speaks?"}
 	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF),
 		errors.Is(err, syscall.ECONNRESET), errors.Is(err, syscall.EPIPE):
-		return "the origin closed the connection during the TLS handshake", "is it TLS that this port speaks, and does it know this name?"
+		return fault{"origin_closed", "the origin closed the connection during the TLS handshake", "is it TLS that this port speaks, and does it know this name?"}
 	}
-	return printable(text), ""
+	return fault{"origin_handshake_failed", printable(text), ""}
 }
 
 // maxText bounds what is repeated of an origin's words.

@@ -106,15 +106,15 @@ func TestDescribeWrapped(t *testing.T) {
 		x509.CertificateInvalidError{Reason: x509.TooManyIntermediates}:           "too many intermediates",
 		x509.CertificateInvalidError{Reason: x509.NameConstraintsWithoutSANs}:     "a certificate breaks a constraint of its authority",
 	} {
-		got := Describe(err, host)
-		if !strings.Contains(got, want) || strings.ContainsAny(got, "\n\x1b") {
+		got, event := Describe(err, host)
+		if !strings.Contains(got, want) || strings.ContainsAny(got, "\n\x1b") || event == "" {
 			t.Errorf("%v is described as %q, want %q", err, got, want)
 		}
 	}
-	if got := Describe(nil, host); got != "" {
+	if got, event := Describe(nil, host); got != "" || event != "" {
 		t.Errorf("nil is described as %q", got)
 	}
-	if got := Describe(io.EOF, "a\nb"); strings.Contains(got, "\n") {
+	if got, _ := Describe(io.EOF, "a\nb"); strings.Contains(got, "\n") {
 		t.Errorf("a host forges a line: %q", got)
 	}
 }
@@ -125,7 +125,7 @@ func TestNamesAreQuoted(t *testing.T) {
 	o := serve(t, &tls.Config{Certificates: []tls.Certificate{evil.with()}})
 	_, err := o.connect(t, load(t, Profile{}).Config(host))
 	checkDescribed(t, err, `the certificate is self-signed, by "CN=a\nb: all is well`)
-	if got := Describe(err, host); len(got) > 500 {
+	if got, _ := Describe(err, host); len(got) > 500 {
 		t.Errorf("%d bytes: %s", len(got), got)
 	}
 }

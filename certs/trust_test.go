@@ -110,7 +110,8 @@ func checkDescribed(t testing.TB, err error, want string) {
 	t.Helper()
 	if want == "" {
 		if err != nil {
-			t.Errorf("%v: %s", err, Describe(err, host))
+			text, _ := Describe(err, host)
+			t.Errorf("%v: %s", err, text)
 		}
 		return
 	}
@@ -118,13 +119,13 @@ func checkDescribed(t testing.TB, err error, want string) {
 		t.Errorf("accepted, want %q", want)
 		return
 	}
-	got := Describe(err, host)
+	got, name := Describe(err, host)
 	rest, ok := strings.CutPrefix(got, host+": ")
 	if !ok || !strings.Contains(rest, want) || strings.ContainsAny(got, "\r\n\t") || strings.HasSuffix(got, ".") || rest == "" || rest[0] < 'a' {
 		t.Errorf("%T %v\nis described as %s\nwant         %s", err, err, got, want)
 	}
 	for words, event := range eventsByWords {
-		if name := EventName(err); strings.Contains(rest, words) != (name == event) {
+		if strings.Contains(rest, words) != (name == event) {
 			t.Errorf("%s\nis the event  %s, and %q means %s", got, name, words, event)
 		}
 	}

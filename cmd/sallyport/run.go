@@ -124,7 +124,7 @@ func run(o runOptions) error {
 	server := &gateway.Server{
 		Generation: active.Generation,
 		Dialer:     tunnel.Dialer{Names: names},
-		Describe:   func(err error, host string) (string, string) { return certs.Describe(err, host), certs.EventName(err) },
+		Describe:   certs.Describe,
 		Delegate:   admin.ca.delegate,
 		Standard:   o.fastPath == "off",
 		Observe:    func(r *gateway.Record) { logRecord(&logger, r); hits.Observe(r); expiry.Observe(r); failed.Observe(r) },
