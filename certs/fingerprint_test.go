@@ -10,6 +10,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"software.sslmate.com/src/go-pkcs12"
 )
 
 func TestKey(t *testing.T) {
@@ -19,6 +21,19 @@ func TestKey(t *testing.T) {
 	fileA, fileB := clientA.certFile(), clientB.certFile()
 	keyA, keyB := clientA.keyFile(), clientB.keyFile()
 	chain := writeFile(t, "chain.pem", slices.Concat(clientA.certPEM(), rootA.certPEM()), 0o644)
+	sealed := func(of *authority, password string) func(*Profile) {
+		der, err := pkcs12.Modern.Encode(of.key, of.cert, nil, password)
+		if err != nil {
+			t.Fatal(err)
+		}
+		file := writeFile(t, "client.p12", der, 0o600)
+		return func(p *Profile) {
+			p.Cert, p.Key, p.PKCS12 = "", "", file
+			if password != "" {
+				p.Password = writeFile(t, "password", []byte(password), 0o600)
+			}
+		}
+	}
 	base := Profile{
 		Name: "base", Roots: []string{a, b}, Pins: [][32]byte{{1}, {2}}, MinTLS: tls.VersionTLS12,
 		ALPN: []string{"h2", "http/1.1"}, SNI: "sni.example", Cert: fileA, Key: keyA,
@@ -36,6 +51,7 @@ func TestKey(t *testing.T) {
 		"SNI":        {func(p *Profile) { p.SNI = "" }, func(p *Profile) { p.SNI = "other.example" }},
 		"Cert":       {func(p *Profile) { p.Cert, p.Key = "", "" }, func(p *Profile) { p.Cert = chain }},
 		"Key":        {func(p *Profile) { p.Cert, p.Key = fileB, keyB }},
+		"PKCS12":     {sealed(rootA.client("gateway-c"), "")},
 	}
 	same := map[string][]func(*Profile){
 		"Name":    {func(p *Profile) { p.Name = "other" }},
@@ -51,6 +67,8 @@ func TestKey(t *testing.T) {
 			p.Cert = writeFile(t, "both.pem", slices.Concat(clientA.certPEM(), clientA.keyPEM()), 0o600)
 			p.Key = ""
 		}},
+		"PKCS12":   {sealed(clientA, "")},
+		"Password": {sealed(clientA, "another one")},
 	}
 	keys := map[string]string{load(t, base).Key(): "base"}
 	for name, changes := range differ {
