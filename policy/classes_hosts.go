@@ -44,6 +44,17 @@ func (e *hostEntries) add(s *hostSet) {
 	}
 }
 
+// addWhole adds what s has, with all below its names.
+func (e *hostEntries) addWhole(s *hostSet) {
+	e.add(s)
+	for name := range s.exact {
+		e.names[name] = true
+	}
+	for _, l := range s.lists {
+		e.addWhole(l)
+	}
+}
+
 // name adds a host alone.
 func (e *hostEntries) name(name string) {
 	if _, known := e.names[name]; !known {
@@ -62,6 +73,9 @@ func (c *cut) cutHosts(rules, about []*Rule, thorough, lean bool) []Host {
 		e.add(&r.toExcept)
 		if r.within != nil {
 			e.add(&r.within.to)
+		}
+		if r.never != nil {
+			e.addWhole(&r.never.hosts)
 		}
 		if !lean || slices.Contains(about, r) {
 			e.add(&r.to)

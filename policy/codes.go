@@ -78,6 +78,7 @@ var codes = []Code{
 	{"L021", "a rule that decides nothing, because earlier rules take all its requests"},
 	{"L022", "a deny that must see requests which a later tunnel would hide"},
 	{"L023", "a tunnel that cannot be kept, because an earlier rule must look inside"},
+	{"L024", "a rule that would intercept what is never to be intercepted"},
 	{"L030", "a rule that no test reaches"},
 	{"L031", "a rule that has had no hit for long"},
 	{"L040", "a domain under which anybody can have a name"},

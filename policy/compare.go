@@ -21,6 +21,7 @@ type Comparison struct {
 	// Unsure says where the classes may not be all there are; empty when
 	// every request that is decided differently is among Changes.
 	Unsure []string
+	Mints  InterceptChange // what certificates can be made for, also where no request is decided differently
 
 	timed bool // samples depend on their time
 }
@@ -76,6 +77,7 @@ func Compare(before, after *Policy, at time.Time) Comparison {
 	if c.Rules.None() {
 		return c
 	}
+	c.Mints = CompareInterceptable(before, after)
 	type key struct {
 		consequence   Consequence
 		before, after Outcome
@@ -153,6 +155,7 @@ func (c Comparison) String() string {
 	for _, u := range c.Unsure {
 		fmt.Fprintf(&b, "not sure: %s\n", u)
 	}
+	b.WriteString(c.Mints.String())
 	if text := c.Rules.String(); text != "" {
 		fmt.Fprintf(&b, "rules: %s\n", text)
 	}

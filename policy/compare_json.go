@@ -27,9 +27,15 @@ func (c Comparison) MarshalJSON() ([]byte, error) {
 			Removed []string `json:"removed"`
 			Changed []string `json:"changed"`
 		} `json:"rules"`
+		Mints struct {
+			Wider    []string `json:"wider"`
+			Narrower []string `json:"narrower"`
+		} `json:"mints"`
 	}{Same: c.Same(), Classes: c.Classes, Changes: []change{}, Unsure: append([]string{}, c.Unsure...)}
 	out.Rules.Added = append([]string{}, c.Rules.Added...)
 	out.Rules.Removed = append([]string{}, c.Rules.Removed...)
+	out.Mints.Wider = append([]string{}, c.Mints.Wider...)
+	out.Mints.Narrower = append([]string{}, c.Mints.Narrower...)
 	out.Rules.Changed = append([]string{}, c.Rules.Changed...)
 	for _, ch := range c.Changes {
 		out.Changes = append(out.Changes, change{ch.Consequence.Words(), ch.Before, ch.After, ch.Classes, sampleOf(ch.Sample)})

@@ -34,6 +34,7 @@ type compiler struct {
 	lists     map[string]*listFile // by path as written
 	notes     []Diagnostic         // about list files
 	needs     []Need               // of this file, in any order
+	never     *never               // of the policy file, for all files; nil: nothing
 }
 
 // A definition is a thing with a name, made when it is first referred to.
@@ -131,6 +132,7 @@ func (c *compiler) define(root *node) {
 		inherit(c, root.get("schedules"), c.schedules, up.schedules)
 		inherit(c, root.get("limits"), c.limits, up.limits)
 	}
+	c.neverIntercept(root.get("never_intercept"))
 	if v := root.get("version"); v != nil && v.text != "1" {
 		c.errorf(v, "P026", "write version: 1", "version %s is not known to this program", v.text)
 	}

@@ -35,6 +35,10 @@ func (c *compiler) rule(n *node) *Rule {
 	if c.within != nil {
 		prints = append(prints, c.within.print)
 	}
+	if c.never != nil && r.has(Intercept) {
+		r.never = c.never
+		prints = append(prints, c.never.print)
+	}
 	what := fmt.Sprintf("rule %q", r.Name)
 	c.needClients(&r.from, n.get("from"), what)
 	c.needClients(&r.fromExcept, n.get("from_except"), what)

@@ -113,7 +113,10 @@ func (w *walk) decision() Decision {
 	d.Path = w.path
 	if inside := w.inside; inside != nil {
 		// Every request inside is walked anew, from the first rule.
-		if !w.reach {
+		switch {
+		case inside.never.has(q.Host):
+			return d.deny(NeverIntercept, inside)
+		case !w.reach:
 			return d.deny(PrivateAddress, inside)
 		}
 		d.Mode, d.Reason, d.Rule, d.Port = Intercept, ToLookInside, inside, q.Port
@@ -132,6 +135,8 @@ func (w *walk) decision() Decision {
 	case mode == Tunnel && w.blind != nil:
 		d.Hidden = match
 		return d.deny(Blind, w.blind)
+	case mode == Intercept && match.never.has(q.Host):
+		return d.deny(NeverIntercept, match)
 	case !match.reaches(q.Host):
 		return d.deny(PrivateAddress, match)
 	case match.ClientTLS && !q.ClientTLS:

@@ -147,6 +147,9 @@ func (c *cut) judge(axis, i int, r *Rule) byte {
 	if more {
 		b |= 1
 	}
+	if axis == axisHost && v != no && r.never.has(c.hosts[i]) {
+		b |= 1 << 7
+	}
 	return b
 }
 

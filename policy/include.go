@@ -94,7 +94,7 @@ func (c *compiler) include(n *node) *compiler {
 	}
 	in := &compiler{
 		reporter: newReporter(shown, text), dir: filepath.Dir(shown), read: c.read, listCache: c.listCache,
-		parent: c, within: w, name: at.text, path: path, src: src, lists: c.lists,
+		parent: c, within: w, name: at.text, path: path, src: src, lists: c.lists, never: c.never,
 	}
 	c.included = append(c.included, in)
 	root := in.parseYAML(text)
@@ -103,7 +103,7 @@ func (c *compiler) include(n *node) *compiler {
 	}
 	in.shape(root, value{form: mapping, section: policySection}, "the file")
 	in.root = root
-	for _, k := range []string{"origins", "include"} {
+	for _, k := range []string{"never_intercept", "origins", "include"} {
 		if key := root.keyNode(k); key != nil {
 			in.errorf(key, "P090", hintDelegated, "%s cannot stand in an included file", k)
 		}

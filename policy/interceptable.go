@@ -53,7 +53,7 @@ func (i Interceptable) Has(h Host) bool {
 func (p *Policy) Interceptable() Interceptable {
 	var i Interceptable
 	if p == nil {
-		return i
+		return i.full()
 	}
 	var names zones
 	var reaches []reach
@@ -82,6 +82,13 @@ func (p *Policy) Interceptable() Interceptable {
 		i.Nets = nil
 	}
 	i.exclude(reaches)
+	return i.full()
+}
+
+// full has no list that is nil, which JSON would call null.
+func (i Interceptable) full() Interceptable {
+	i.Names, i.NotNames, i.Wide = append([]string{}, i.Names...), append([]string{}, i.NotNames...), append([]string{}, i.Wide...)
+	i.Nets, i.NotNets = append([]netip.Prefix{}, i.Nets...), append([]netip.Prefix{}, i.NotNets...)
 	return i
 }
 

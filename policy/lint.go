@@ -40,6 +40,7 @@ func (l Linter) Lint(p *Policy) []Diagnostic {
 	r := newLintRun(p, l.At)
 	r.shadows()
 	r.tunnels()
+	r.never()
 	r.tests()
 	r.times()
 	r.hits(l)

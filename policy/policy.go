@@ -75,6 +75,7 @@ const (
 	BadPath                      // the path cannot be brought to one canonical form (answer 400)
 	NeedIdentity                 // Rule cannot be judged before the client says who it is (answer 407)
 	PlainLeg                     // Rule matched and wants TLS between client and gateway, and there is none
+	NeverIntercept               // Rule would intercept, and the policy says that this host never is
 )
 
 // A Decision is the policy's answer. The zero value denies.

@@ -70,7 +70,12 @@ func (r *Rule) reach() reach {
 	}
 	var not zones
 	r.toExcept.whole(&not)
-	a.exceptNames, a.exceptNets = not.outermost(), r.toExcept.prefixes()
+	a.exceptNets = r.toExcept.prefixes()
+	if r.never != nil {
+		r.never.hosts.everything(&not)
+		a.exceptNets = append(a.exceptNets, r.never.hosts.prefixes()...)
+	}
+	a.exceptNames = not.outermost()
 	a.except = not.hold
 	return a
 }
@@ -162,6 +167,27 @@ func (s *hostSet) whole(z *zones) {
 	}
 	for _, l := range s.lists {
 		l.whole(z)
+	}
+}
+
+// everything adds the zones of all names that s has, but for globs, which are
+// none.
+func (s *hostSet) everything(z *zones) {
+	for _, names := range []map[string]struct{}{s.exact, s.below} {
+		for n := range names {
+			z.add(n)
+		}
+	}
+	if s.listed != nil {
+		for n := range s.listed.each() {
+			if len(*z) >= mostReached {
+				break
+			}
+			z.add(strings.Clone(n))
+		}
+	}
+	for _, l := range s.lists {
+		l.everything(z)
 	}
 }
 

@@ -34,6 +34,7 @@ type Rule struct {
 	from, fromExcept clientSet
 	to, toExcept     hostSet
 	within           *within // nil: the rule is the policy's own
+	never            *never  // of a rule that intercepts: what it must not; nil: nothing
 	urls             bool    // to or to_except has URLs
 	ports            portSet // for every mode but relay
 	relayPorts       portSet // for relay

@@ -39,7 +39,7 @@ func (k Kind) MarshalText() ([]byte, error) { return []byte(k.String()), nil }
 var reasonNames = [...]string{
 	NoPolicy: "no-policy", ByRule: "rule", NoRule: "no-rule", WrongKind: "wrong-kind", Blind: "blind",
 	ToLookInside: "look-inside", PrivateAddress: "private-address", BadPath: "bad-path", NeedIdentity: "need-identity",
-	PlainLeg: "plain-leg",
+	PlainLeg: "plain-leg", NeverIntercept: "never-intercept",
 }
 
 // String is the word for the reason in logs.
@@ -98,6 +98,8 @@ func (d Decision) Detail() string {
 		return fmt.Sprintf("the path can be read in more than one way, and rule %q depends on it: send it in its plain form", name)
 	case PlainLeg:
 		return fmt.Sprintf("rule %q wants TLS between you and the gateway: use it as an https:// proxy, as in curl --proxy https://GATEWAY", name)
+	case NeverIntercept:
+		return fmt.Sprintf("rule %q intercepts, and connections to this host are never to be opened (never_intercept): it needs a rule before that one which tunnels them", name)
 	case NeedIdentity:
 		return fmt.Sprintf("rule %q depends on who you are: authenticate to the proxy", name)
 	}

@@ -64,8 +64,11 @@ destinations:
   list: [.c.example, d.example, {host: intranet}, {glob: "x-*.y.example"}]
 origins: {strict: {min_tls: "1.3", port: 8443}}
 schedules: {office: {tz: Europe/Prague, days: mon-fri, hours: "07:00-19:00"}}
-rules:
 `)
+	if c.IntN(3) == 0 {
+		fmt.Fprintf(&b, "never_intercept: %s\n", c.some(someHosts...))
+	}
+	b.WriteString("rules:\n")
 	for i := range 1 + c.IntN(8) {
 		mode := c.one("deny", "deny", "tunnel", "intercept", "originate", "relay", "[intercept, relay]", "[tunnel, originate]", "[originate, intercept]")
 		fmt.Fprintf(&b, "  - name: r%d\n    mode: %s\n    from: %s\n    to: %s\n", i, mode,
@@ -202,7 +205,7 @@ func TestReplayReproducesEveryDecision(t *testing.T) {
 			}
 		}
 	}
-	for reason := policy.ByRule; reason <= policy.PlainLeg; reason++ {
+	for reason := policy.ByRule; reason <= policy.NeverIntercept; reason++ {
 		if seen[reason] == 0 {
 			t.Errorf("no decision for the reason %s", reason)
 		}

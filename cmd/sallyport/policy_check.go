@@ -20,6 +20,9 @@ func policyCheckCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "check FILE",
 		Short: "Read a policy with its lists, run its tests, and tell everything that is wrong",
+		Long: `Read a policy with its lists, run its tests, and tell everything that is wrong.
+Where rules intercept, tell for which hosts certificates can be minted, and what
+is new in that beside the revision of the file that was in force last.`,
 		Example: `  sallyport policy check policy.yaml
   sallyport policy check policy.yaml --json
   sallyport policy check policy.yaml --sarif > check.sarif`,
@@ -37,7 +40,7 @@ func policyCheckCommand() *cobra.Command {
 				return &exitError{code: exitPolicy}
 			}
 			if asJSON {
-				return printCheck(cmd.OutOrStdout(), args[0], p, found, err)
+				return printCheck(cmd.OutOrStdout(), args[0], state, p, found, err)
 			}
 			if err != nil {
 				return refused(cmd.ErrOrStderr(), err)
@@ -46,6 +49,7 @@ func policyCheckCommand() *cobra.Command {
 			_, requests := p.Tests()
 			_, err = fmt.Fprintf(cmd.OutOrStdout(), "%s: %s, %s, revision %.8s\n",
 				args[0], count(len(p.Rules), "rule", "rules"), count(requests, "test passes", "tests pass"), p.Revision)
+			mintableBy(p, args[0], state).print(cmd.OutOrStdout())
 			return err
 		},
 	}
@@ -57,18 +61,21 @@ func policyCheckCommand() *cobra.Command {
 }
 
 // printCheck prints the result of check as JSON.
-func printCheck(w io.Writer, file string, p *policy.Policy, found []policy.Diagnostic, err error) error {
+func printCheck(w io.Writer, file, state string, p *policy.Policy, found []policy.Diagnostic, err error) error {
 	out := struct {
 		File        string              `json:"file"`
 		OK          bool                `json:"ok"`
 		Rules       int                 `json:"rules"`
 		Tests       int                 `json:"tests"`
 		Revision    string              `json:"revision,omitempty"`
+		Mints       *mintable           `json:"mints,omitempty"`
 		Diagnostics []policy.Diagnostic `json:"diagnostics"`
 	}{File: file, OK: err == nil, Diagnostics: found}
 	if err == nil {
 		out.Rules, out.Revision = len(p.Rules), p.Revision
 		_, out.Tests = p.Tests()
+		m := mintableBy(p, file, state)
+		out.Mints = &m
 	}
 	return printResult(w, out, err)
 }
