@@ -8,6 +8,7 @@ import (
 	"crypto/sha256"
 	"embed"
 	"encoding/base64"
+	"errors"
 	"fmt"
 	"html/template"
 	"io"
@@ -64,18 +65,29 @@ const (
 // is too large even then is an error, and nothing is written. Whatever stands
 // in r is shown as text, also where it looks like markup.
 func (r *Report) WriteHTML(w io.Writer) error {
-	var b bytes.Buffer
 	for detail := wholePage; detail <= leastPage; detail++ {
-		b.Reset()
-		if err := pageTemplate.ExecuteTemplate(&b, "page", newPageView(r, detail)); err != nil {
+		var b sheet
+		switch err := pageTemplate.ExecuteTemplate(&b, "page", newPageView(r, detail)); {
+		case err == nil:
+			_, err := w.Write(b.text.Bytes())
+			return err
+		case !errors.Is(err, errPageFull):
 			return fmt.Errorf("demo: making the page: %w", err)
 		}
-		if b.Len() < PageLimit {
-			_, err := w.Write(b.Bytes())
-			return err
-		}
 	}
-	return fmt.Errorf("demo: the report makes a page of %d bytes, and %d are the limit: keep it as JSON", b.Len(), PageLimit)
+	return fmt.Errorf("demo: the report makes a page of more than %d bytes, also without the exchanges' details: keep it as JSON", PageLimit)
+}
+
+// A sheet takes fewer than PageLimit bytes.
+type sheet struct{ text bytes.Buffer }
+
+var errPageFull = errors.New("the page is full")
+
+func (s *sheet) Write(p []byte) (int, error) {
+	if s.text.Len()+len(p) >= PageLimit {
+		return 0, errPageFull
+	}
+	return s.text.Write(p)
 }
 
 // A pageView is what the template shows of a report.

@@ -4,9 +4,7 @@
 package demo
 
 import (
-	"bytes"
 	"encoding/hex"
-	"encoding/json"
 	"fmt"
 	"strings"
 )
@@ -19,6 +17,7 @@ type exchangeGroup struct {
 
 type exchangeView struct {
 	Anchor, ID, Column, Name, Outcome string
+	Rule                              string // of the column, where the exchange is shown in full
 	Steps                             []Step
 	Ladder                            *ladder
 	List                              bool // the ladder is shown as a list
@@ -33,7 +32,7 @@ func viewExchanges(r *Report, x *index, detail int) (first exchangeGroup, others
 	for i, e := range r.Exchanges {
 		v := exchangeView{Anchor: fmt.Sprintf("x%d", i+1), ID: clip(e.ID, 80), Column: e.Column, Name: clip(e.Name, 40), Outcome: clip(e.Outcome, cellText), Steps: e.Steps}
 		if c, ok := x.columns[e.Column]; ok {
-			v.Column = r.Columns[c].Title
+			v.Column, v.Rule = r.Columns[c].Title, clip(r.Columns[c].Rule, cellText)
 		}
 		v.Column = clip(v.Column, leastText)
 		main := e.Name == r.Exchanges[0].Name
@@ -41,7 +40,7 @@ func viewExchanges(r *Report, x *index, detail int) (first exchangeGroup, others
 		v.List = !main && detail >= withoutLadders
 		v.Wires = viewWires(e.Wires, main || detail < withoutStrips)
 		if detail < withoutLogs || main && detail < leastPage {
-			v.Log = viewLog(e.Log)
+			v.Log = viewLog(e.Log, main)
 		}
 		if main {
 			first.Name = v.Name
@@ -140,18 +139,6 @@ func join(pieces []piece, gap, text string, canary bool) []piece {
 		text = strings.TrimPrefix(text, gap)
 	}
 	return append(pieces, piece{text, canary})
-}
-
-// viewLog is the gateway's record, a field a line.
-func viewLog(log json.RawMessage) string {
-	if len(log) == 0 {
-		return ""
-	}
-	var b bytes.Buffer
-	if json.Indent(&b, log, "", "  ") != nil {
-		return clip(string(log), 2000)
-	}
-	return clip(b.String(), 2000)
 }
 
 // A connectView is the numbered steps of a CONNECT, as those of the first

@@ -27,8 +27,9 @@ type arrow struct {
 	Y, From, To int
 	Middle      int
 	Kind        string // clear or sealed
-	Way         string // "client to gateway, in clear"
-	Text        string // as much as there is room for
+	Way         string // "client → gateway, clear:"
+	Text, More  string // above and below the arrow
+	Cut         bool   // for want of room
 	Full        string
 	Bytes       string
 	Time        string
@@ -64,17 +65,19 @@ func newLadder(e Exchange, column string) *ladder {
 			Y: ladderTop + i*ladderStep, From: from, To: to, Middle: (from + to) / 2,
 			Kind: "sealed", Full: clip(s.Text, cellText), Time: millis(s.At), Bytes: size(s.Bytes),
 		}
-		secrecy := "encrypted"
+		a.Way = fmt.Sprintf("%s → %s", clip(s.From, 24), clip(s.To, 24))
 		if s.Clear {
-			a.Kind, secrecy = "clear", "in clear"
+			a.Kind = "clear"
+			a.Way += ", clear:"
+		} else {
+			a.Way += ", encrypted:"
 		}
-		a.Way = fmt.Sprintf("%s to %s, %s", clip(s.From, 24), clip(s.To, 24), secrecy)
 		if s.Number >= 1 && s.Number <= 5 {
 			a.Number = s.Number
 		}
 		a.fit()
 		l.Arrows = append(l.Arrows, a)
-		fmt.Fprintf(&desc, "%s, %s: %s. ", a.Time, a.Way, clip(s.Text, leastText))
+		fmt.Fprintf(&desc, "%s %s %s. ", a.Time, a.Way, clip(s.Text, leastText))
 	}
 	l.Desc = strings.TrimSpace(desc.String())
 	if len(e.Steps) > len(steps) {
@@ -108,7 +111,13 @@ func (a *arrow) fit() {
 	if a.Number > 0 {
 		span -= 20
 	}
-	a.Text = clip(a.Full, int(float64(span-20)/letter))
+	room := int(float64(span-20) / letter)
+	a.Text = a.Full
+	if len(a.Text) > room {
+		a.Text, a.More, _ = strings.Cut(a.Full, ", ")
+	}
+	a.Text, a.More = clip(a.Text, room), clip(a.More, room)
+	a.Cut = strings.HasSuffix(a.Text+a.More, "…")
 }
 
 // Tip is where the point of the arrow is, just before its lifeline.

@@ -182,13 +182,13 @@ func TestPageLadder(t *testing.T) {
 	if !strings.HasSuffix(first.Text, "…") || len(first.Text) > 45 || first.Full == first.Text {
 		t.Errorf("a text longer than its arrow: %q", first.Text)
 	}
-	if second.Kind != "sealed" || second.From != originAt || second.Tip() != gatewayAt+2 || second.Bytes != "12 kB" || second.Way != "origin to gateway, encrypted" {
+	if second.Kind != "sealed" || second.From != originAt || second.Tip() != gatewayAt+2 || second.Bytes != "12 kB" || second.Way != "origin → gateway, encrypted:" {
 		t.Errorf("the second arrow is %+v", second)
 	}
 	if third.Text != "after" || third.Bytes != "" || third.Y <= second.Y || l.Foot <= third.Y {
 		t.Errorf("the third arrow is %+v", third)
 	}
-	if !l.Gateway || !strings.Contains(l.Desc, "0.25 ms, client to gateway, in clear: CONNECT long.") {
+	if !l.Gateway || !strings.Contains(l.Desc, "0.25 ms client → gateway, clear: CONNECT long.") {
 		t.Errorf("described as %s", l.Desc)
 	}
 	if direct := newLadder(Exchange{Steps: []Step{{From: Client, To: Origin}}}, "direct"); direct.Gateway {
@@ -230,7 +230,7 @@ func TestPagePlot(t *testing.T) {
 		t.Errorf("the axis has %v", p.Ticks)
 	}
 	a, b := p.Rows[0], p.Rows[1]
-	if a.P50 != "1.50 ms" || a.P99 != "1.99 ms" || b.P50 != "50.0 ms" || b.P99 != "50.0 ms" || b.Max != "900 ms" || b.N != 200 {
+	if a.P50 != "1.50 ms" || a.P99 != "1.98 ms" || b.P50 != "50.0 ms" || b.P99 != "50.0 ms" || b.Max != "900 ms" || b.N != 200 {
 		t.Errorf("rows: %+v %+v", a, b)
 	}
 	if !(a.X50 < a.X99 && a.X99 < b.X50) || b.X50 > plotRight {

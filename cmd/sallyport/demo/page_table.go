@@ -35,7 +35,7 @@ type cellView struct {
 	More    int // links that are not shown
 }
 
-type link struct{ Anchor, Name, Title string }
+type link struct{ Anchor, Name string }
 
 // verdictMark is the class and the word of a verdict.
 func verdictMark(v Verdict) (class, word string) {
@@ -85,7 +85,7 @@ func viewCell(r *Report, x *index, column int, c Cell, limit int) cellView {
 			continue
 		}
 		i := slices.IndexFunc(r.Exchanges, func(e Exchange) bool { return e.ID == id })
-		v.Links = append(v.Links, link{anchor, clip(r.Exchanges[i].Name, 24), clip(id, 80)})
+		v.Links = append(v.Links, link{anchor, clip(r.Exchanges[i].Name, 24)})
 	}
 	return v
 }

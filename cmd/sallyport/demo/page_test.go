@@ -122,7 +122,7 @@ func TestPageHasEveryRowAndCell(t *testing.T) {
 			for i, c := range row.Cells {
 				class, word := verdictMark(c.Verdict)
 				shown := text(cells[i])
-				if attr(cells[i], "class") != class || !strings.Contains(shown, word+": "+c.Text) || !strings.Contains(shown, r.Columns[i].Title) {
+				if attr(cells[i], "class") != class || !strings.Contains(shown, word+": "+c.Text) || attr(cells[i], "data-column") != r.Columns[i].Title {
 					t.Errorf("%s, %s: %q is shown as %s %q", row.ID, r.Columns[i].ID, c.Text, attr(cells[i], "class"), shown)
 				}
 				if use := one(t, cells[i], "sign", named("use")); attr(use, "href") != "#m-"+class {
@@ -159,7 +159,7 @@ func TestPageHasEveryExchange(t *testing.T) {
 		if n.Data == "article" { // the first one, in full
 			svg := one(t, n, "ladder of "+e.ID, hasClass("ladder"))
 			one(t, svg, "title", func(n *html.Node) bool { return n.Data == "title" && n.Parent == svg })
-			if arrows := find(svg, hasClass("say")); len(arrows) != len(e.Steps) {
+			if arrows := find(svg, hasAttr("class", "say")); len(arrows) != len(e.Steps) {
 				t.Errorf("%s: %d arrows for %d steps", e.ID, len(arrows), len(e.Steps))
 			}
 		}
