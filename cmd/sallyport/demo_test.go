@@ -4,11 +4,14 @@
 package main
 
 import (
+	"encoding/json"
 	"fmt"
 	"os/exec"
+	"strings"
 	"testing"
 
 	"sallyport/cmd/sallyport/demo"
+	"sallyport/policy"
 )
 
 // runDemo makes the comparison with the binary of the scripts.
@@ -58,7 +61,7 @@ var demoTable = []struct {
 	{"control.path", [5]string{"no rule", "yes", "refuses both", "yes", "yes"}},
 	{"control.body", [5]string{"no rule", "yes", "cut", "yes", "yes"}},
 
-	{"session.redirect", [5]string{"true", "false", "true", "true", "false"}},
+	{"session.redirect", [5]string{"true", "true", "true", "true", "false"}},
 	{"session.cookie", [5]string{"true", "false", "true", "true", "false"}},
 	{"session.ssh", [5]string{"true", "false", "true", "false", "false"}},
 	{"session.early_data", [5]string{"true", "n/a", "true", "false", "n/a"}},
@@ -103,14 +106,48 @@ func TestDemo(t *testing.T) {
 	for id, row := range found {
 		for i, cell := range row.Cells {
 			v, isNumber := cell.Value.(float64)
-			if id[:5] != "cost." || cell.Verdict != demo.Missing && (!isNumber || v < 0 || cell.Unit == "") {
+			if !strings.HasPrefix(id, "cost.") || cell.Verdict != demo.Missing && (!isNumber || v < 0 || cell.Unit == "") {
 				t.Errorf("%s, %s: %+v is not in the table of this test, and no measurement", id, r.Columns[i].ID, cell)
 			}
 		}
 	}
+	checkContract(t, r)
+	checkSchema(t, r)
 	if t.Failed() {
 		for _, x := range r.Exchanges {
 			t.Logf("%s: %s", x.ID, x.Outcome)
+		}
+	}
+}
+
+// checkContract holds what the gateway said of each login, in its log, to what was
+// found on the wires of it.
+func checkContract(t *testing.T, r *demo.Report) {
+	t.Helper()
+	for i, c := range r.Columns {
+		for _, x := range r.Exchanges {
+			if x.Column != c.ID || x.Name != "login" || c.ID == "direct" {
+				continue
+			}
+			var lines []struct{ Contract policy.Contract }
+			if err := json.Unmarshal(x.Log, &lines); err != nil || len(lines) == 0 {
+				t.Errorf("%s was logged as %s: %v", x.ID, x.Log, err)
+			}
+			for _, l := range lines {
+				found := func(row string) string { return finding(demoRow(t, r, row).Cells[i]) }
+				sees := map[string]string{"none": "none", "origin": "the origin's", "minted": "a leaf minted by the gateway's CA"}[found("trust.certificate")]
+				readers := "client, gateway, origin"
+				switch {
+				case found("trust.end_to_end") == "true" && found("control.read") == "false":
+					readers = "client and origin only"
+				case found("wire.client_canary") != "0" && found("wire.origin_canary") != "0":
+					readers = "everybody on both wires"
+				}
+				auth := map[string]string{"client": "the client itself", "gateway": "the gateway, without a certificate", "nobody": "nobody"}[found("trust.checked_by")]
+				if l.Contract.ClientSees != sees || l.Contract.Readers != readers || l.Contract.OriginAuth != auth {
+					t.Errorf("%s: the gateway logged %+v; found were %q, %q, %q", x.ID, l.Contract, sees, readers, auth)
+				}
+			}
 		}
 	}
 }

@@ -44,7 +44,8 @@ they tunnel through it with CONNECT (tunnel). A policy file decides which.`,
   sallyport run --policy /etc/sallyport/policy.yaml
   sallyport policy check policy.yaml
   sallyport policy explain policy.yaml GET http://example.com/
-  sallyport cert verify www.example.com:443`,
+  sallyport cert verify www.example.com:443
+  sallyport demo                                   # what each mode means, on recorded wires`,
 		Version:       version(),
 		SilenceUsage:  true,
 		SilenceErrors: true,

@@ -17,9 +17,6 @@ import (
 type bannerOrigin struct {
 	l    net.Listener
 	done sync.WaitGroup
-
-	mu    sync.Mutex
-	heard []string // what each one who came said
 }
 
 const (
@@ -60,8 +57,5 @@ func (b *bannerOrigin) greet(c net.Conn) {
 	if err != nil && !errors.Is(err, io.EOF) {
 		return
 	}
-	b.mu.Lock()
-	b.heard = append(b.heard, line)
-	b.mu.Unlock()
 	_, _ = io.WriteString(c, "heard "+line)
 }

@@ -49,7 +49,7 @@ func (c *client) url(host, path string) string {
 // An answer is what became of one request of the client's.
 type answer struct {
 	status   int    // 0: there was none
-	body     string // at most 64 KiB of it
+	scheme   string // of the URL that was answered, behind redirects
 	byProxy  bool   // the gateway made it, or refused the CONNECT with it
 	leaf     *x509.Certificate
 	chain    []*x509.Certificate
@@ -143,8 +143,8 @@ func (s *session) do(ctx context.Context, method, address, body string, fields .
 		return answer{status: s.refused, byProxy: s.refused != 0, err: err}
 	}
 	defer res.Body.Close()
-	text, err := io.ReadAll(io.LimitReader(res.Body, 64<<10))
-	a := answer{status: res.StatusCode, body: string(text), err: err, byProxy: res.Header.Get("Proxy-Status") != ""}
+	_, err = io.Copy(io.Discard, res.Body)
+	a := answer{status: res.StatusCode, scheme: res.Request.URL.Scheme, err: err, byProxy: res.Header.Get("Proxy-Status") != ""}
 	a.look(res.TLS)
 	return a
 }

@@ -4,6 +4,7 @@
 package demo
 
 import (
+	"bufio"
 	"context"
 	"crypto/tls"
 	"fmt"
@@ -55,7 +56,6 @@ type exchange struct {
 	records []record
 	client  []*Flow
 	origin  []*Flow
-	heard   int // how many greetings the ssh origin got
 }
 
 func (x *exchange) id() string { return x.column + "/" + x.name }
@@ -173,13 +173,13 @@ func (x *exchange) hear(conn io.ReadWriter, head string) error {
 	if _, err := io.WriteString(conn, head); err != nil {
 		return err
 	}
-	res, err := http.ReadResponse(newReader(conn), nil)
+	res, err := http.ReadResponse(bufio.NewReader(conn), nil)
 	if err != nil {
 		return err
 	}
 	defer res.Body.Close()
-	text, err := io.ReadAll(io.LimitReader(res.Body, 64<<10))
-	x.answers = append(x.answers, answer{status: res.StatusCode, body: string(text), byProxy: res.Header.Get("Proxy-Status") != ""})
+	_, err = io.Copy(io.Discard, res.Body)
+	x.answers = append(x.answers, answer{status: res.StatusCode, byProxy: res.Header.Get("Proxy-Status") != ""})
 	return err
 }
 

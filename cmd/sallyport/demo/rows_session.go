@@ -11,7 +11,8 @@ func sessionRows() group {
 			[]string{redirectHost},
 			func(c *column) Cell {
 				x := c.exchange(redirectHost)
-				return works(x, x.saw(func(v visit) bool { return v.path == "/account" }) > 0, "followed", "lost: "+x.answers[0].outcomeShort())
+				yes := x.saw(func(v visit) bool { return v.path == "/account" }) > 0
+				return works(x, yes, "followed, by "+x.answers[0].scheme, "lost: "+x.answers[0].outcomeShort())
 			},
 		},
 		{

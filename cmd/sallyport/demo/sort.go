@@ -6,7 +6,6 @@ package demo
 import (
 	"bufio"
 	"bytes"
-	"io"
 	"net/http"
 	"slices"
 	"strings"
@@ -65,5 +64,3 @@ func nameOf(stream []byte) string {
 	host, _, _ := strings.Cut(req.Host, ":")
 	return host
 }
-
-func newReader(r io.Reader) *bufio.Reader { return bufio.NewReader(r) }
