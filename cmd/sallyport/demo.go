@@ -11,6 +11,7 @@ import (
 	"syscall"
 
 	"github.com/spf13/cobra"
+	"golang.org/x/term"
 
 	"sallyport/cmd/sallyport/demo"
 )
@@ -45,7 +46,7 @@ this run. It takes some ten seconds and needs no network, no root and no set-up.
 			if asJSON {
 				return printJSON(cmd.OutOrStdout(), result.Report)
 			}
-			return demo.WriteText(cmd.OutOrStdout(), result.Report, colour(os.Stdout))
+			return demo.WriteText(cmd.OutOrStdout(), result.Report, terminalWidth(os.Stdout), colour(os.Stdout))
 		},
 	}
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print the report as JSON")
@@ -61,4 +62,13 @@ func statusLine(w io.Writer) (say func(string), done func()) {
 	}
 	say = func(what string) { fmt.Fprintf(f, "\r\x1b[K%s …", what) }
 	return say, func() { fmt.Fprint(f, "\r\x1b[K") }
+}
+
+// terminalWidth is how many columns f has; 0: it is no terminal, or does not say.
+func terminalWidth(f *os.File) int {
+	width, _, err := term.GetSize(int(f.Fd()))
+	if err != nil {
+		return 0
+	}
+	return width
 }

@@ -12,12 +12,16 @@ import (
 	"charm.land/lipgloss/v2/table"
 )
 
-// textWidth is what a table takes of a terminal: all have 80 columns.
-const textWidth = 80
+// How wide the tables are, at the least and at most.
+const (
+	textWidth  = 80
+	widestText = 130
+)
 
-// WriteText prints a report for people: a table for each question. Without colour
-// it is plain text.
-func WriteText(w io.Writer, r *Report, colour bool) error {
+// WriteText prints a report for people: a table for each question, so many columns
+// wide as a terminal has; 0 is 80. Without colour it is plain text.
+func WriteText(w io.Writer, r *Report, width int, colour bool) error {
+	l := layoutOf(width, len(r.Columns))
 	heads := []string{""}
 	for _, c := range r.Columns {
 		heads = append(heads, c.Title)
@@ -29,8 +33,8 @@ func WriteText(w io.Writer, r *Report, colour bool) error {
 		}
 		t := table.New().Border(lipgloss.NormalBorder()).BorderRow(true).
 			BorderTop(false).BorderBottom(false).BorderLeft(false).BorderRight(false).
-			Width(textWidth).Headers(heads...).
-			StyleFunc(func(row, col int) lipgloss.Style { return cellStyle(g.Rows, row, col, len(heads), colour) })
+			Headers(heads...).
+			StyleFunc(func(row, col int) lipgloss.Style { return l.style(g.Rows, row, col, colour) })
 		for _, row := range g.Rows {
 			line := []string{row.Title}
 			for _, c := range row.Cells {
@@ -47,14 +51,24 @@ func WriteText(w io.Writer, r *Report, colour bool) error {
 	return err
 }
 
-// cellStyle is a width for each column and, with colour, what a cell is worth.
-func cellStyle(rows []Row, row, col, columns int, colour bool) lipgloss.Style {
-	s := lipgloss.NewStyle()
-	first := textWidth - (columns-1)*13
-	if col == 0 {
-		s = s.Width(first)
-	} else {
-		s = s.Width(12).PaddingLeft(1)
+// A layout is the widths of the first column and of the others, without the lines
+// between them.
+type layout struct{ first, other int }
+
+func layoutOf(width, columns int) layout {
+	if width <= 0 {
+		width = textWidth
+	}
+	width = min(max(width, textWidth), widestText)
+	other := max(12, (width-18)/max(columns, 1)-1)
+	return layout{max(12, width-columns*(other+1)), other}
+}
+
+// style is the width of a cell and, with colour, what it is worth.
+func (l layout) style(rows []Row, row, col int, colour bool) lipgloss.Style {
+	s := lipgloss.NewStyle().Width(l.first)
+	if col > 0 {
+		s = s.Width(l.other).PaddingLeft(1)
 	}
 	if !colour {
 		return s
