@@ -18,6 +18,7 @@ import (
 
 func demoCommand() *cobra.Command {
 	var asJSON bool
+	var packets string
 	cmd := &cobra.Command{
 		Use:   "demo",
 		Short: "Compare the modes by what is on the wires",
@@ -28,7 +29,8 @@ client are started on this machine, make the same exchanges in each mode and
 directly, and are taken away again. Every cell is computed from what was recorded in
 this run. It takes some ten seconds and needs no network, no root and no set-up.`,
 		Example: `  sallyport demo
-  sallyport demo --json > report.json`,
+  sallyport demo --json > report.json
+  sallyport demo --pcap wires && wireshark wires/intercept.pcapng`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			ctx, stop := signal.NotifyContext(commandContext(cmd), syscall.SIGTERM, syscall.SIGINT)
@@ -37,11 +39,23 @@ this run. It takes some ten seconds and needs no network, no root and no set-up.
 			if err != nil {
 				return &exitError{exitFailed, fmt.Errorf("finding this program, to run it as the gateway: %w", err)}
 			}
+			var dir *demo.CaptureDir
+			if packets != "" {
+				if dir, err = demo.NewCaptureDir(packets); err != nil {
+					return &exitError{exitFailed, err}
+				}
+			}
 			progress, done := statusLine(cmd.ErrOrStderr())
 			result, err := demo.Run(ctx, demo.Options{Program: program, Version: version(), Costs: true, Progress: progress})
 			done()
 			if err != nil {
+				dir.Abandon()
 				return &exitError{exitFailed, err}
+			}
+			if dir != nil {
+				if _, err := dir.Write(result); err != nil {
+					return &exitError{exitFailed, err}
+				}
 			}
 			if asJSON {
 				return printJSON(cmd.OutOrStdout(), result.Report)
@@ -50,6 +64,7 @@ this run. It takes some ten seconds and needs no network, no root and no set-up.
 		},
 	}
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print the report as JSON")
+	cmd.Flags().StringVar(&packets, "pcap", "", "write the wires to a new `directory`, as packets with the keys to read them by")
 	return cmd
 }
 

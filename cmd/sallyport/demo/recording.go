@@ -36,6 +36,11 @@ type Flow struct {
 	To     netip.AddrPort // where it was accepted
 	Opened time.Duration
 
+	// Known once the run has ended. A flow of no exchange is in the column that was
+	// tried when it was opened.
+	Column   string
+	Exchange string // ID; "": of none
+
 	rec    *Recording
 	chunks []Chunk
 	total  [2]int // bytes, up and down

@@ -28,7 +28,13 @@ func (t *trial) sort() {
 					x.client = append(x.client, f)
 				case f.Leg == "origin" && x.owns(f):
 					x.origin = append(x.origin, f)
+				default:
+					if x.began <= f.Opened && f.Exchange == "" {
+						f.Column = c.id
+					}
+					continue
 				}
+				f.Column, f.Exchange = c.id, x.id()
 			}
 		}
 	}
