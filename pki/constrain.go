@@ -168,6 +168,19 @@ func (n *constraint) issuer(ca *CA, s *state, now time.Time) (*issuer, error) {
 	return n.now, nil
 }
 
+// Issuer returns the issuer by which the minter signs, and whether it has a
+// certificate of its own that is constrained; if not, it is the one on record.
+func (m *Minter) Issuer() (i Issuer, constrained bool, err error) {
+	s := m.ca.state.Load()
+	by := s.issuer(m.role)
+	if m.names != nil {
+		if by, err = m.names.issuer(m.ca, s, m.ca.now()); err != nil {
+			return Issuer{}, false, err
+		}
+	}
+	return by.told(), by.transient, nil
+}
+
 // sameIssuer reports whether two are one generation below the same roots.
 func sameIssuer(a, b *issuer) bool {
 	return slices.EqualFunc(a.chain, b.chain, (*x509.Certificate).Equal)

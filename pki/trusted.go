@@ -63,14 +63,19 @@ func (ca *CA) Issuers() []Issuer {
 	for _, r := range Roles {
 		for _, i := range s.issuers {
 			if i.role == r {
-				out = append(out, Issuer{
-					Role: r, Generation: i.generation, Current: i.current, Imported: i.imported != nil,
-					Chain: i.chain, NotAfter: i.until, RotateBy: i.rotateBy(),
-				})
+				out = append(out, i.told())
 			}
 		}
 	}
 	return out
+}
+
+// told is an issuer without its key.
+func (i *issuer) told() Issuer {
+	return Issuer{
+		Role: i.role, Generation: i.generation, Current: i.current, Imported: i.imported != nil,
+		Chain: i.chain, NotAfter: i.until, RotateBy: i.rotateBy(),
+	}
 }
 
 // rotateBy is a sixth of the life before its end.

@@ -31,6 +31,8 @@ type admin struct {
 	origins   func() []expiring // origins whose certificates end soon; nil: no gateway is here
 	serving   bool              // a gateway is here
 
+	minting func() *minting // of the policy in force; nil, or a nil result: nothing is minted for it, or no gateway is here
+
 	changed func()                      // called when something about the CA was changed; nil: nobody wants to know
 	rotated func(context.Context) error // has the listener follow a new issuer; nil: there is none
 }

@@ -225,6 +225,7 @@ func (s *caStatus) print(w io.Writer) error {
 	if len(s.Permit) > 0 {
 		fmt.Fprintf(w, "server certificates are for names in %s only\n", strings.Join(s.Permit, ", "))
 	}
+	s.Mints.print(w)
 	fmt.Fprintf(w, "%s issued, %d valid, %d revoked\n\n", count(s.Issued, "certificate", "certificates"), s.Valid, s.Revoked)
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(t, "WHAT\tGENERATION\tGOOD UNTIL\tLEFT\tSTATE\tSUBJECT\tSHA-256")
@@ -248,6 +249,10 @@ func (s *caStatus) print(w io.Writer) error {
 			state += ", imported"
 		}
 		fmt.Fprintf(t, "%s issuer\t%d\t%s\t%s\t%s\t%s\t%s\n", i.Role, i.Generation, i.NotAfter.Format(time.DateOnly), left(i.NotAfter, now), state, visible(i.Subject), i.SHA256[:16])
+	}
+	if m := s.Mints; m != nil && m.Constrained {
+		i := m.Issuer
+		fmt.Fprintf(t, "%s issuer\t%d\t%s\t%s\t%s\t%s\t%s\n", i.Role, i.Generation, i.NotAfter.Format(time.DateOnly), left(i.NotAfter, now), "mints, in memory, renewed by itself", visible(i.Subject), i.SHA256[:16])
 	}
 	return t.Flush()
 }

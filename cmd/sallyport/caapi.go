@@ -29,6 +29,7 @@ type caStatus struct {
 	Beside      bool       `json:"passphrase_beside,omitempty"`
 	Roots       []caCert   `json:"roots"`
 	Issuers     []caIssuer `json:"issuers"`
+	Mints       *caMints   `json:"mints,omitempty"`
 	Issued      int        `json:"issued"` // server and client certificates that have not been swept away
 	Valid       int        `json:"valid"`  // of these, now
 	Revoked     int        `json:"revoked"`
@@ -65,13 +66,17 @@ func certOf(c *x509.Certificate) caCert {
 func issuersOf(ca *pki.CA) []caIssuer {
 	out := []caIssuer{}
 	for _, i := range ca.Issuers() {
-		out = append(out, caIssuer{
-			Role: i.Role.String(), Generation: i.Generation, Current: i.Current, Imported: i.Imported,
-			KeyID: hex.EncodeToString(i.Chain[0].SubjectKeyId), NotAfter: i.NotAfter.UTC(), RotateBy: i.RotateBy.UTC(),
-			caCert: certOf(i.Chain[0]),
-		})
+		out = append(out, *issuerOf(i))
 	}
 	return out
+}
+
+func issuerOf(i pki.Issuer) *caIssuer {
+	return &caIssuer{
+		Role: i.Role.String(), Generation: i.Generation, Current: i.Current, Imported: i.Imported,
+		KeyID: hex.EncodeToString(i.Chain[0].SubjectKeyId), NotAfter: i.NotAfter.UTC(), RotateBy: i.RotateBy.UTC(),
+		caCert: certOf(i.Chain[0]),
+	}
 }
 
 func rootsOf(ca *pki.CA, domains ...pki.Domain) []caCert {
@@ -128,6 +133,9 @@ func (a *admin) caStatus(c *adminCall) (any, error) {
 		Directory: a.ca.dir(), Name: s.Name, TrustDomain: s.TrustDomain, URL: s.URL, Permit: s.Permit,
 		Passphrase: a.ca.passphrase.From, Beside: a.ca.passphrase.Beside,
 		Roots: rootsOf(ca, pki.Edge, pki.Identity), Issuers: issuersOf(ca),
+	}
+	if a.minting != nil {
+		out.Mints = mintsOf(a.minting(), ca)
 	}
 	now := time.Now()
 	return out, ca.Records(c.Context(), func(r pki.Record) bool {

@@ -5,6 +5,7 @@ package main
 
 import (
 	"crypto/tls"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -18,7 +19,9 @@ import (
 // at once.
 type minting struct {
 	slot  *caSlot
-	names pki.Names
+	hosts policy.Interceptable // that the policy can intercept
+	own   []string             // names of the gateway itself
+	names pki.Names            // what the two come to
 	now   atomic.Pointer[minter]
 }
 
@@ -38,12 +41,13 @@ func (s *caSlot) minting(p *policy.Policy, own []string) (*minting, error) {
 	if i.None() {
 		return nil, nil
 	}
-	m := &minting{slot: s, names: pki.Names{AnyDNS: i.AnyName, AnyIP: i.AnyAddr, DNS: i.Names, IP: i.Nets, NotDNS: i.NotNames, NotIP: i.NotNets}}
+	m := &minting{slot: s, hosts: i, names: pki.Names{AnyDNS: i.AnyName, AnyIP: i.AnyAddr, DNS: i.Names, IP: i.Nets, NotDNS: i.NotNames, NotIP: i.NotNets}}
 	for _, name := range own {
 		if obtainable(name) {
-			m.names.NotDNS = append(m.names.NotDNS, strings.ToLower(name))
+			m.own = append(m.own, strings.ToLower(name))
 		}
 	}
+	m.names.NotDNS = slices.Concat(m.names.NotDNS, m.own)
 	if ca := s.opened(); ca != nil {
 		if _, err := m.by(ca); err != nil {
 			return nil, err

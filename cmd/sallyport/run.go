@@ -165,6 +165,7 @@ func run(o runOptions) error {
 	who.reload("file change") // what was written before anybody watched
 	admin.of(front, who, expiry)
 	admin.changed, admin.rotated = server.Recheck, front.rotated
+	admin.minting = func() *minting { return active.now.Load().mints }
 	admin.handle("GET /v1/origins/expiring", func(*adminCall) (any, error) { return expiry.List(), nil })
 	admin.handle("GET /v1/handshakes", func(*adminCall) (any, error) { return failed.List(), nil })
 	stopAdmin, err := serveAdmin(admin)
