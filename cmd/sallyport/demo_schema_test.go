@@ -6,6 +6,7 @@ package main
 import (
 	"bytes"
 	"encoding/json"
+	"reflect"
 	"strings"
 	"testing"
 
@@ -91,5 +92,68 @@ func TestDemoSchemaRefuses(t *testing.T) {
 		if valid(r) == nil {
 			t.Errorf("%s is taken", name)
 		}
+	}
+}
+
+// schemaNode is what the next test reads of a schema.
+type schemaNode struct {
+	Type                 any
+	Description          string
+	Const, Enum          any
+	Required             []string
+	AdditionalProperties *bool
+	Properties           map[string]*schemaNode
+	Items                *schemaNode
+}
+
+// TestDemoSchemaIsTheTypes: each key that a report can have is in the schema, with
+// what it means, and the schema has no other.
+func TestDemoSchemaIsTheTypes(t *testing.T) {
+	var s schemaNode
+	if err := json.Unmarshal([]byte(readDoc(t, "docs/demo-v1.json")), &s); err != nil {
+		t.Fatal(err)
+	}
+	compareSchema(t, "report", reflect.TypeFor[demo.Report](), &s)
+}
+
+func compareSchema(t *testing.T, path string, typ reflect.Type, s *schemaNode) {
+	t.Helper()
+	if s == nil {
+		t.Errorf("%s: the schema does not have it", path)
+		return
+	}
+	switch {
+	case typ == reflect.TypeFor[json.RawMessage](): // lines of another format
+		return
+	case typ.Kind() == reflect.Slice || typ.Kind() == reflect.Array:
+		compareSchema(t, path+"[]", typ.Elem(), s.Items)
+		return
+	case typ.Kind() != reflect.Struct || typ.PkgPath() != reflect.TypeFor[demo.Report]().PkgPath():
+		if s.Type == nil && s.Const == nil && s.Enum == nil {
+			t.Errorf("%s: the schema does not say what it is", path)
+		}
+		return
+	}
+	if s.AdditionalProperties == nil || *s.AdditionalProperties {
+		t.Errorf("%s: the schema takes what it does not know", path)
+	}
+	required := make(map[string]bool)
+	for _, name := range s.Required {
+		required[name] = true
+	}
+	for i := range typ.NumField() {
+		name, options, _ := strings.Cut(typ.Field(i).Tag.Get("json"), ",")
+		p := s.Properties[name]
+		delete(s.Properties, name)
+		if p != nil && p.Description == "" {
+			t.Errorf("%s.%s: the schema does not say what it means", path, name)
+		}
+		if required[name] == (options == "omitempty") {
+			t.Errorf("%s.%s: required is %v", path, name, required[name])
+		}
+		compareSchema(t, path+"."+name, typ.Field(i).Type, p)
+	}
+	for name := range s.Properties {
+		t.Errorf("%s.%s: no report has it", path, name)
 	}
 }
