@@ -7,26 +7,42 @@ import (
 	"bytes"
 	"net/http"
 	"slices"
+	"time"
 
 	"sallyport/gateway/h1"
 	"sallyport/policy"
 )
 
-// An Exchange is a request by an http URL that is sent to its origin by https, and
-// the answer to it. It is used by one goroutine.
+// An Exchange is a request and the answer to it. It is used by one goroutine. That
+// the origin is met by verified TLS, and that the client asked by an http URL,
+// are two things; where both are so, there is something to reconcile. Sealed cookies
+// are looked for in any case.
 type Exchange struct {
 	Policy  Policy
+	Client  Client
 	Method  string         // of the request
+	Host    string         // that it is for, as the policy has it
+	Secure  bool           // it goes to the origin by verified TLS
+	Plain   bool           // its URL is an http one
+	Key     Key            // of cookies
+	Now     time.Time      // for cookies that end
 	Rewrite policy.Rewrite // what the rule wants otherwise
 
 	// Changed are the names of the fields that are not as they came, each once.
 	Changed []string
 
-	origin, sentOrigin []byte // Origin as the client said it and as it was sent; nil: nothing was changed
+	origin, sentOrigin []byte   // Origin as the client said it and as it was sent; nil: nothing was changed
+	sealed, marked     []string // names of the cookies that came so
+}
+
+// A Client says whose cookies are sealed.
+type Client interface {
+	// ClientName is a text that no other client has.
+	ClientName() string
 }
 
 // concerned are the fields of an answer that may have to be changed, as bits.
-const concerned = 1<<h1.AllowOrigin | 1<<h1.AltSvc | 1<<h1.ContentLocation | 1<<h1.ContentPolicy | 1<<h1.ContentPolicyReportOnly |
+const concerned = 1<<h1.SetCookie | 1<<h1.AllowOrigin | 1<<h1.AltSvc | 1<<h1.ContentLocation | 1<<h1.ContentPolicy | 1<<h1.ContentPolicyReportOnly |
 	1<<h1.Link | 1<<h1.Location | 1<<h1.Refresh | 1<<h1.StrictTransport
 
 func has(f h1.Fields, of uint32) bool {
@@ -41,16 +57,25 @@ func has(f h1.Fields, of uint32) bool {
 // Answer makes f, the fields of an answer with that status, or in front of or
 // behind one, fit the client. f itself is used; values are replaced, never changed in place.
 func (x *Exchange) Answer(f h1.Fields, status int) h1.Fields {
-	if !has(f, concerned) {
+	switch {
+	case x.Secure && !x.Plain || !has(f, concerned):
 		return f
+	case !x.Secure:
+		return slices.DeleteFunc(f, x.overwrites)
 	}
-	kept := f[:0]
+	out := f[:0]
+	if !x.Rewrite.KeepCookies && has(f, 1<<h1.SetCookie) {
+		out = make(h1.Fields, 0, len(f)+4) // one field may become three
+	}
 	for _, one := range f {
-		if 1<<one.ID&concerned == 0 || x.field(&one, status) {
-			kept = append(kept, one)
+		switch {
+		case one.ID == h1.SetCookie && !x.Rewrite.KeepCookies:
+			out = x.setCookie(out, one)
+		case 1<<one.ID&concerned == 0 || x.field(&one, status):
+			out = append(out, one)
 		}
 	}
-	return kept
+	return out
 }
 
 // field makes f fit the client; false when it is not for the client at all.

@@ -48,7 +48,7 @@ func TestAnswer(t *testing.T) {
 		{policy.Rewrite{KeepLinks: true, KeepHSTS: true, KeepAltSvc: true}, in, nil},
 		{policy.Rewrite{KeepLinks: true, KeepAltSvc: true}, append(append([]string(nil), in[:2]...), in[3:]...), []string{"Strict-Transport-Security"}},
 	} {
-		x := &Exchange{Policy: site, Method: "GET", Rewrite: tt.rewrite}
+		x := &Exchange{Secure: true, Plain: true, Policy: site, Method: "GET", Rewrite: tt.rewrite}
 		got := written(x.Answer(fields(t, in...), 302))
 		if !reflect.DeepEqual(got, tt.want) || !reflect.DeepEqual(x.Changed, tt.changed) {
 			t.Errorf("%+v:\n%q\nwant\n%q\nchanged %q", tt.rewrite, got, tt.want, x.Changed)
@@ -60,7 +60,7 @@ func TestAnswer(t *testing.T) {
 // the one who asked in the client's.
 func TestOrigin(t *testing.T) {
 	page := originated{"GET http://site.test"}
-	x := &Exchange{Policy: page, Method: "POST"}
+	x := &Exchange{Secure: true, Plain: true, Policy: page, Method: "POST"}
 	up := written(x.Request(fields(t, "Origin: http://site.test", "Referer: http://site.test/a", "Cookie: a=b")))
 	if want := []string{"Origin: https://site.test", "Referer: https://site.test/a", "Cookie: a=b"}; !reflect.DeepEqual(up, want) {
 		t.Errorf("%q", up)
@@ -72,7 +72,7 @@ func TestOrigin(t *testing.T) {
 		}
 	}
 	// A page that came in the clear is not said to have come by https.
-	x = &Exchange{Policy: page, Method: "POST"}
+	x = &Exchange{Secure: true, Plain: true, Policy: page, Method: "POST"}
 	up = written(x.Request(fields(t, "Origin: http://relayed.test", "Referer: http://relayed.test/")))
 	if want := []string{"Origin: http://relayed.test", "Referer: http://relayed.test/"}; !reflect.DeepEqual(up, want) || x.Changed != nil {
 		t.Errorf("%q", up)
@@ -87,7 +87,7 @@ var plainAnswer = []string{"Date: x", "Server: x", "Content-Type: text/html", "C
 // TestAnswerThatNeedsNothingCostsNothing: what is not touched is not copied.
 func TestAnswerThatNeedsNothingCostsNothing(t *testing.T) {
 	f := fields(t, plainAnswer...)
-	x := &Exchange{Policy: site, Method: "GET"}
+	x := &Exchange{Secure: true, Plain: true, Policy: site, Method: "GET"}
 	if n := testing.AllocsPerRun(100, func() { f = x.Request(x.Answer(f, 200)) }); n != 0 || len(f) != len(plainAnswer) {
 		t.Errorf("%v allocations, %d fields", n, len(f))
 	}
@@ -106,7 +106,7 @@ func BenchmarkAnswer(b *testing.B) {
 			f := make(h1.Fields, len(in))
 			b.ReportAllocs()
 			for b.Loop() {
-				x := Exchange{Policy: site, Method: "GET"}
+				x := Exchange{Secure: true, Plain: true, Policy: site, Method: "GET"}
 				x.Answer(f[:copy(f, in)], 302)
 			}
 		})

@@ -6,9 +6,10 @@ package reconcile
 import "sallyport/gateway/h1"
 
 // Request makes f, the fields of the request, what the origin expects of a client
-// that has its pages by https. f itself is used.
+// that has its pages by https. f itself is used. It comes before Answer.
 func (x *Exchange) Request(f h1.Fields) h1.Fields {
-	if x.Rewrite.KeepLinks {
+	f = x.cookies(f)
+	if !x.Secure || !x.Plain || x.Rewrite.KeepLinks {
 		return f
 	}
 	for i := range f {

@@ -1,0 +1,122 @@
+// Copyright 2026 The sallyport authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package reconcile
+
+import (
+	"bytes"
+	"slices"
+
+	"sallyport/gateway/h1"
+)
+
+// cookies makes the Cookie fields of f what the origin set. Sealed cookies are
+// opened when the request goes to it by verified TLS, and never in the clear; those
+// that were marked do not go in the clear either. What cannot be opened goes nowhere: it
+// is somebody else's, or nobody's. Fields without any of these are left as they are.
+func (x *Exchange) cookies(f h1.Fields) h1.Fields {
+	var opened []string // names
+	found := false
+	for i := range f {
+		if f[i].ID == h1.Cookie && bytes.Contains(f[i].Value, []byte(ours)) {
+			opened, found = x.learn(f[i].Value, opened), true
+		}
+	}
+	if !found {
+		return f
+	}
+	x.note("Cookie")
+	rest := f[:0]
+	for _, one := range f {
+		if one.ID == h1.Cookie {
+			if one.Value = x.cookie(one.Value, opened); len(one.Value) == 0 {
+				continue
+			}
+		}
+		rest = append(rest, one)
+	}
+	return rest
+}
+
+// learn notes which cookies of a field are guarded, and adds to opened the names of
+// those that can be opened here.
+func (x *Exchange) learn(value []byte, opened []string) []string {
+	for pair := range bytes.SplitSeq(value, []byte{';'}) {
+		ourName, sealed, _ := bytes.Cut(bytes.Trim(pair, " \t"), []byte{'='})
+		labels, name, ok := readName(ourName)
+		if !ok {
+			continue
+		}
+		if labels < 0 {
+			x.marked = kept(x.marked, name)
+			continue
+		}
+		x.sealed = kept(x.sealed, name)
+		if _, ok := x.unseal(labels, name, sealed); ok {
+			opened = kept(opened, name)
+		}
+	}
+	return opened
+}
+
+// unseal is the value of a sealed cookie; false when it is not this client's, not
+// for this host, or not for this leg.
+func (x *Exchange) unseal(labels int, name string, sealed []byte) ([]byte, bool) {
+	p, ok := placeIn(x.Host, labels)
+	if !ok || !x.Secure || !x.Plain { // by https a client has cookies of its own
+		return nil, false
+	}
+	return x.Key.open(x.Client.ClientName(), p, name, sealed)
+}
+
+// cookie is one field's value for the origin.
+func (x *Exchange) cookie(value []byte, opened []string) (out []byte) {
+	for pair := range bytes.SplitSeq(value, []byte{';'}) {
+		pair = bytes.Trim(pair, " \t")
+		name, val, _ := bytes.Cut(pair, []byte{'='})
+		if bytes.HasPrefix(name, []byte(ours)) {
+			labels, original, ok := readName(name)
+			if !ok || labels < 0 {
+				continue
+			}
+			if val, ok = x.unseal(labels, original, val); !ok {
+				continue
+			}
+			pair = append([]byte(original+"="), val...)
+		} else if slices.Contains(opened, string(name)) || !x.Secure && slices.Contains(x.marked, string(name)) {
+			// What was set without Secure has no say beside what was set with it (RFC
+			// 6265bis §5.6, "leave secure cookies alone").
+			continue
+		}
+		if len(pair) == 0 {
+			continue
+		}
+		if len(out) > 0 {
+			out = append(out, "; "...)
+		}
+		out = append(out, pair...)
+	}
+	return out
+}
+
+// guards reports whether the client has a cookie of that name that was set with Secure.
+func (x *Exchange) guards(name string) bool {
+	return slices.Contains(x.sealed, name) || slices.Contains(x.marked, name)
+}
+
+// overwrites reports whether f, of an answer that came in the clear, would put
+// something in the place of a cookie that was set with Secure.
+func (x *Exchange) overwrites(f h1.Field) bool {
+	if f.ID != h1.SetCookie {
+		return false
+	}
+	pair, _, _ := bytes.Cut(f.Value, []byte{';'})
+	pair = bytes.TrimLeft(pair, " \t=") // nameless ones are sent back without the =
+	name, _, _ := bytes.Cut(pair, []byte{'='})
+	name = bytes.TrimRight(name, " \t")
+	if !bytes.HasPrefix(name, []byte(ours)) && !x.guards(string(name)) {
+		return false
+	}
+	x.note("Set-Cookie")
+	return true
+}
