@@ -39,6 +39,8 @@ type Error struct {
 
 	Event, EventText string // see Record
 
+	HSTS bool // refused because the host has asked for https only, or may have
+
 	Limit      string        // which of the rule's limits was reached; "" none
 	RetryAfter time.Duration // when it may be let in; 0: nothing is said of that
 }

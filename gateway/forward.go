@@ -34,6 +34,7 @@ func (p *passage) forward() {
 	defer a.body.close()
 	p.now = time.Now()
 	p.rec.FirstByte = p.now.Sub(p.rec.Time)
+	p.heedHSTS(a)
 	if err := p.up.failed(); err != nil {
 		// An origin may answer the stump of a request whose body turned out to
 		// be malformed, as fast as it is hung up on.
@@ -82,7 +83,7 @@ func (p *passage) outgoing() (*outgoing, error) {
 	if o.target, err = t.onTheWire(d); err != nil {
 		return nil, err
 	}
-	f, err := p.changeRequest(o, p.reconcileRequest(passOn(p.fields[:0], in.Fields)))
+	f, err := p.changeRequest(o, p.reconcileRequest(passOn(p.fields[:0], in.Fields), o.secure))
 	if err != nil {
 		return nil, err
 	}

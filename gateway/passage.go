@@ -211,6 +211,9 @@ func (p *passage) decide(fault *h1.Error) error {
 		}
 		return e
 	}
+	if err := p.mayRelay(); err != nil {
+		return err
+	}
 	p.rec.Mode = p.decision.Mode
 	return p.maxForwards()
 }

@@ -45,6 +45,8 @@ type Record struct {
 
 	Injected []string // names of the fields into which the rule put secrets, as the policy writes them
 
+	HSTS bool // it would have been relayed, and was refused because the host has asked for https only
+
 	// Reconciled are the names of the fields, of both directions, that were changed
 	// because the client asked by an http URL and the origin was met by https.
 	Reconciled []string

@@ -67,6 +67,7 @@ func (r *Record) fail(e *Error) {
 	}
 	r.Outcome, r.Cause, r.Limit, r.Err = e.Outcome, e.Cause, e.Limit, e
 	r.Event, r.EventText = e.Event, e.EventText
+	r.HSTS = e.HSTS
 }
 
 // reusable reports whether another request may follow on this connection: not

@@ -17,6 +17,8 @@ import (
 	"sync/atomic"
 	"time"
 
+	"sallyport/gateway/hsts"
+	"sallyport/gateway/reconcile"
 	"sallyport/policy"
 	"sallyport/tunnel"
 )
@@ -64,6 +66,15 @@ type Server struct {
 	// every request, and is expected to return the same one as long as that is good.
 	// An error refuses the request. nil: such requests are refused.
 	Delegate func(policy.Subject) (*tls.Certificate, error)
+
+	// HSTS remembers which hosts have asked, over verified TLS, for https only. They are
+	// not relayed to, whatever the policy says. nil: nothing is remembered.
+	HSTS *hsts.Hosts
+
+	// CookieKey seals cookies that an origin sets with Secure for clients without TLS
+	// (package reconcile). nil: one that ends with the Server, and the clients' sessions
+	// with it.
+	CookieKey reconcile.Key
 
 	// Own answers requests for the gateway itself: those in origin-form whose Host is
 	// one that OwnNames knows, and those that a client asks the proxy for whose name
@@ -158,6 +169,9 @@ func (s *Server) setUp() {
 	s.ErrorLog = cmp.Or(s.ErrorLog, log.New(io.Discard, "", 0))
 	s.config = listenerConfig(s.TLS)
 	s.given = newGiven()
+	if s.CookieKey == nil {
+		s.CookieKey = reconcile.NewKey()
+	}
 	s.standard = s.standardServer(ctx)
 	s.serveHTTP2(s.standard)
 	go func() { _ = s.standard.Serve(s.given) }() // until Shutdown

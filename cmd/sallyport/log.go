@@ -123,6 +123,9 @@ func logRecord(logger *zerolog.Logger, r *gateway.Record) {
 	if r.Injected != nil {
 		e.Strs("injected", r.Injected)
 	}
+	if r.HSTS {
+		e.Bool("hsts", true)
+	}
 	if r.Reconciled != nil {
 		e.Strs("reconciled", r.Reconciled)
 	}

@@ -90,6 +90,7 @@ func runScripts(t *testing.T, params testscript.Params, vars ...string) {
 			"watching":     cmdWatching,
 			"many":         cmdMany,
 			"fetch2":       cmdFetch2,
+			"login":        cmdLogin,
 
 			"freeport":   cmdFreePort,
 			"handshake":  cmdHandshake,

@@ -418,6 +418,10 @@ func (o *testOrigin) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		w.WriteHeader(http.StatusFound)
 	case "ws":
 		o.webSocket(w, r)
+	case "cookie":
+		w.Header().Set("Set-Cookie", arg)
+	case "login":
+		o.login(w, r, arg)
 	case "git":
 		serveGit(w, r, o.git)
 	case "file":

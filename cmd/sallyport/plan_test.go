@@ -30,6 +30,7 @@ var plan = []struct {
 	{"gateway/h1", []string{"sallyport/", "net"}, "the grammar looks at bytes only"},
 	{"gateway/wire", []string{"sallyport/", "net/http"}, "sockets know no HTTP, and nobody above them"},
 	{"gateway/reconcile", []string{"sallyport/gateway/wire", "sallyport/tunnel", "sallyport/certs", "sallyport/pki", "sallyport/cmd", "net"}, "what a message says is changed by looking at its fields, and by asking the policy"},
+	{"gateway/hsts", []string{"sallyport/", "net", "os"}, "a memory of hosts touches no wire and no disk"},
 	{"gateway/identity", []string{"sallyport/gateway", "sallyport/tunnel", "sallyport/certs", "sallyport/pki", "sallyport/cmd", "net/http"}, "who a client is, is found out from fields and certificates, and told in the policy's words"},
 	{"cmd/sallyport/demo", []string{"sallyport/gateway", "sallyport/policy", "sallyport/certs"}, "the comparison looks at a gateway from outside: at its wires and its log, by no other code of it than the reader of a ClientHello"},
 	{"gateway", []string{"sallyport/certs", "sallyport/pki", "sallyport/cmd"}, "arrows point downward only"},

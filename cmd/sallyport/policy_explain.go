@@ -30,7 +30,8 @@ func policyExplainCommand() *cobra.Command {
 		Short: "Show how a policy decides a request, rule by rule",
 		Long: `Show how a policy decides a request, rule by rule. With --last, explain the last
 TLS handshakes that failed at the gateway that runs on the state directory: whose
-fault it was, and what to do.`,
+fault it was, and what to do. A request that a policy relays is refused when the gateway
+of the state directory remembers that the host has asked for https only (HSTS).`,
 		Example: `  sallyport policy explain policy.yaml GET http://example.com/
   sallyport policy explain policy.yaml CONNECT github.com:22 --as ip:10.20.9.9,group:engineering
   sallyport policy explain policy.yaml POST https://www.dropbox.com/s/abc --as ip:10.1.1.1,user:eva --at 2026-11-24T22:00:00+01:00`,
@@ -54,10 +55,16 @@ fault it was, and what to do.`,
 				return refused(cmd.ErrOrStderr(), err)
 			}
 			e := p.Explain(q)
+			refuses := explainHSTS(e, q, state)
 			if asJSON {
-				return printJSON(cmd.OutOrStdout(), e)
+				return printJSON(cmd.OutOrStdout(), struct {
+					policy.Explanation
+					HSTS string `json:"hsts,omitempty"`
+				}{e, refuses})
 			}
-			_, err = fmt.Fprint(cmd.OutOrStdout(), e)
+			if _, err = fmt.Fprint(cmd.OutOrStdout(), e); err == nil && refuses != "" {
+				_, err = fmt.Fprintf(cmd.OutOrStdout(), "hsts      %s\n", refuses)
+			}
 			return err
 		},
 	}

@@ -120,12 +120,15 @@ func run(o runOptions) error {
 	if err != nil {
 		return err
 	}
+	strict := openHSTS(o.state, &logger)
 	hits, expiry, failed := &hits{state: o.state}, &expiry{logger: &logger}, &handshakes{}
 	server := &gateway.Server{
 		Generation: active.Generation,
 		Dialer:     tunnel.Dialer{Names: names},
 		Describe:   certs.Describe,
 		Delegate:   admin.ca.delegate,
+		HSTS:       strict.hosts,
+		CookieKey:  cookieKey(o.state, &logger),
 		Standard:   o.fastPath == "off",
 		Observe:    func(r *gateway.Record) { logRecord(&logger, r); hits.Observe(r); expiry.Observe(r); failed.Observe(r) },
 		ErrorLog:   log.New(warnings{&logger}, "", 0),
@@ -178,6 +181,7 @@ func run(o runOptions) error {
 	go origins.sources.Run(ctx)
 	go expiry.run(ctx, active.now.Load)
 	defer front.start(ctx)()
+	defer strict.keep(&logger)()              // what was heard last is kept, too
 	defer hits.keep(active.policy, &logger)() // the last counts are written when everything has ended
 	ended := make(chan error, len(listeners))
 	for _, l := range listeners {
