@@ -34,7 +34,7 @@ func TestSecureCookieGoesByHTTPSOnly(t *testing.T) {
 		if sent := saw(); !strings.Contains(sent, "Cookie: a=b\r\n") {
 			t.Errorf("%s", sent)
 		}
-		if !strings.Contains(got, "Set-Cookie: sallyport-0-sid=") || strings.Contains(strings.ToLower(got), "; secure") || strings.Contains(got, "SameSite") || strings.Contains(got, "sid=1") {
+		if !strings.Contains(got, "Set-Cookie: sallyport-0-sid=") || strings.Contains(strings.ToLower(got), "; secure") || strings.Contains(got, "SameSite") || strings.Contains(got, "sid=1;") {
 			t.Errorf("%s", got)
 		}
 		var jar []string

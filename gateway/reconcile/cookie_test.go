@@ -119,7 +119,7 @@ func TestSecureCookieComesBack(t *testing.T) {
 	host := pair(set(t, exchange("eva", "www.site.test", true), "sid=s3=cr3t x; Secure; HttpOnly")[0])
 	wide := pair(set(t, exchange("eva", "www.site.test", true), "wide=w; Secure; HttpOnly; Domain=site.test")[0])
 	hostOnly := pair(set(t, exchange("eva", "www.site.test", true), "__Host-h=h; Secure; Path=/")[0])
-	if strings.Contains(host+wide+hostOnly, "s3") {
+	if strings.Contains(host+wide+hostOnly, "cr3t") {
 		t.Errorf("%s", host)
 	}
 	all := host + "; x=y; " + wide + "; " + hostOnly
