@@ -22,8 +22,8 @@ import (
 // once another was minted, which is before this one expires.
 func (p *passage) delegate(r *route, t Trust) (Trust, error) {
 	rule, user := p.decision.Rule, p.identity.Client.User
-	if user == "" {
-		return t, p.nobody()
+	if user == "" { // the policy has refused that already
+		return t, noDelegate(rule, user, errors.New("nothing proves who it is"))
 	}
 	if p.s.Delegate == nil {
 		return t, noDelegate(rule, user, errors.New("this gateway mints none"))
@@ -69,20 +69,6 @@ func leafOf(c *tls.Certificate) (*x509.Certificate, error) {
 		return c.Leaf, nil
 	}
 	return x509.ParseCertificate(c.Certificate[0])
-}
-
-// nobody refuses a request for which a certificate would have to be in the name
-// of nobody.
-func (p *passage) nobody() *Error {
-	rule := p.decision.Rule.Name
-	e := &Error{
-		Status: http.StatusForbidden, Cause: "http_request_denied", Outcome: Denied, Rule: rule,
-		Msg: fmt.Sprintf("rule %q shows the origin a certificate in the user's name, and nothing proves who you are", rule),
-	}
-	if p.inside == nil && p.identity.MayAsk {
-		p.identity.ask(e)
-	}
-	return e
 }
 
 func noDelegate(rule *policy.Rule, user string, err error) *Error {

@@ -56,7 +56,7 @@ type originConnKey struct{}
 // request's path.
 func delegating(t *testing.T, path func(*Server), mode string, protocols ...string) *delegation {
 	d := &delegation{minted: map[string]*tls.Certificate{}, conns: map[any]string{}, life: time.Hour}
-	d.rig = newRig(t, "  - {name: own, from: any, to: 127.0.0.0/8, ports: any, mode: ["+mode+"], allow_private: true}\n", path, believing, func(s *Server) {
+	d.rig = newRig(t, "  - {name: own, from: any, to: 127.0.0.0/8, ports: any, mode: ["+mode+"], allow_private: true, origin: {client_cert: {mint: {}}}}\n", path, believing, func(s *Server) {
 		s.Delegate = d.mint
 	})
 	d.issuer = d.rig.cert
@@ -277,7 +277,7 @@ func TestNobodyIsNotDelegated(t *testing.T) {
 func TestNoIdentifyNoDelegation(t *testing.T) {
 	onBothPaths(t, func(t *testing.T, path func(*Server)) {
 		d := delegating(t, path, "originate")
-		other := newRig(t, "  - {name: own, from: any, to: 127.0.0.0/8, ports: any, mode: originate, allow_private: true}\n", path, func(s *Server) { s.Delegate = d.mint })
+		other := newRig(t, "  - {name: own, from: any, to: 127.0.0.0/8, ports: any, mode: originate, allow_private: true, origin: {client_cert: {mint: {}}}}\n", path, func(s *Server) { s.Delegate = d.mint })
 		other.generation.Store(d.generation.Load())
 		res, body := ask(t, other.addr, "GET http://"+d.origin+"/ HTTP/1.1\r\nHost: a\r\n\r\n")
 		if res.StatusCode != http.StatusForbidden || !strings.Contains(body, "nothing proves who you are") {

@@ -206,7 +206,7 @@ func (p *passage) decide(fault *h1.Error) error {
 	}
 	if p.decision.Mode == policy.Deny {
 		e := denied(p.decision, p.target, p.method)
-		if p.decision.Reason == policy.NeedIdentity {
+		if p.decision.Reason == policy.NeedIdentity || p.decision.Reason == policy.NoUser && p.query.MayAsk {
 			p.identity.ask(e)
 		}
 		return e

@@ -222,6 +222,9 @@ func (c *cut) cutClients(rules, about []*Rule, lean bool) []Client {
 	var nets []netip.Prefix
 	who := []Client{{}}
 	for _, r := range rules {
+		if r.minted() {
+			who = append(who, Client{User: somebody})
+		}
 		for _, s := range r.clientSets() {
 			for i := range s.alts {
 				nets = append(nets, s.alts[i].nets...)
@@ -241,6 +244,9 @@ func (c *cut) cutClients(rules, about []*Rule, lean bool) []Client {
 	}
 	return clients
 }
+
+// somebody is a user whom no rule needs to name.
+const somebody = "somebody"
 
 func (r *Rule) clientSets() []*clientSet {
 	sets := []*clientSet{&r.from, &r.fromExcept}

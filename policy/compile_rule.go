@@ -209,7 +209,7 @@ func (c *compiler) options(r *Rule, n *node, prints *[]string) {
 			r.Origin = &d.made
 			*prints = append(*prints, d.print)
 		}
-		if r.Origin != nil && r.Origin.ClientCert != nil && r.Origin.ClientCert.Minted {
+		if r.minted() {
 			c.need(FactUser, o, fmt.Sprintf("rule %q", r.Name))
 			c.need(FactDelegated, o, fmt.Sprintf("rule %q", r.Name))
 		}

@@ -3,7 +3,10 @@
 
 package policy
 
-import "fmt"
+import (
+	"fmt"
+	"strings"
+)
 
 // A Contract is what a decision means for the bytes: the row of the trade-off
 // table, with the names of the rule's own profile and certificate. It is
@@ -14,11 +17,18 @@ type Contract struct {
 	ClientSees string `json:"client_sees"` // whose certificate the client sees
 	ClientLeg  string `json:"client_leg"`  // what is spoken between client and gateway
 	OriginLeg  string `json:"origin_leg"`  // what is spoken between gateway and origin
+
+	// Adds names the fields that the gateway puts into requests, and the secrets in
+	// them; "": none, or it does not see the requests.
+	Adds string `json:"adds,omitempty"`
 }
 
 // Contract says what d means for the bytes.
 func (d Decision) Contract() Contract {
 	c := d.plainContract()
+	if d.Mode != Deny && d.Mode != Tunnel {
+		c.Adds = d.Rule.adds()
+	}
 	if !d.clientTLS || d.Mode == Deny {
 		return c
 	}
@@ -84,6 +94,26 @@ func (r *Rule) gatewayAuth() string {
 		name += ": " + like
 	}
 	return fmt.Sprintf("the gateway (client certificate %s)", name)
+}
+
+// adds is the fields that r sets in requests, as people say it: Authorization
+// from secret "model-key", X-Team. No value is told.
+func (r *Rule) adds() string {
+	if r == nil {
+		return ""
+	}
+	var fields []string
+	for _, v := range r.Request.Set {
+		field := v.Name
+		if names := v.Secrets(); len(names) > 0 {
+			for i, n := range names {
+				names[i] = fmt.Sprintf("%q", n)
+			}
+			field += " from secret " + strings.Join(names, " and ")
+		}
+		fields = append(fields, field)
+	}
+	return strings.Join(fields, ", ")
 }
 
 func (r *Rule) verifiedTLS() string {

@@ -25,6 +25,7 @@ type walk struct {
 
 	d      Decision
 	inside *Rule // the first intercept rule that must see the request
+	nobody *Rule // the first that must, and has a certificate in the user's name, which nobody has proven to be
 	blind  *Rule // the first deny that must see the request
 	match  *Rule // the first rule that holds
 	reach  bool  // one of the rules that may decide inside permits the address asked for
@@ -90,6 +91,12 @@ func (w *walk) heard(r *Rule, v verdict) (end bool) {
 		w.d = w.d.deny(NeedIdentity, r)
 		return true
 	case v == look && r.has(Intercept):
+		if r.minted() && w.q.Client.User == "" {
+			if w.nobody == nil {
+				w.nobody = r
+			}
+			return false // what it finds inside is refused
+		}
 		if w.inside == nil {
 			w.inside = r
 		}
@@ -123,6 +130,9 @@ func (w *walk) decision() Decision {
 		return d
 	}
 	match := w.match
+	if w.nobody != nil && (match == nil || match.serves(q) != Intercept) {
+		return d.deny(NoUser, w.nobody)
+	}
 	if match == nil {
 		return d
 	}
@@ -141,6 +151,8 @@ func (w *walk) decision() Decision {
 		return d.deny(PrivateAddress, match)
 	case match.ClientTLS && !q.ClientTLS:
 		return d.deny(PlainLeg, match)
+	case (mode == Originate || mode == Intercept) && match.minted() && q.Client.User == "":
+		return d.deny(NoUser, match)
 	}
 	d.Mode, d.Reason, d.Rule, d.Port = mode, ByRule, match, match.dialPort(mode, q)
 	return d
@@ -156,6 +168,11 @@ func (d Decision) deny(why Reason, r *Rule) Decision {
 // tells: a name is judged when it has been resolved, by Permit.
 func (r *Rule) reaches(h Host) bool {
 	return !h.IsAddr() || r.permit(h.Addr) == nil
+}
+
+// minted reports whether origins are shown a certificate in the user's name.
+func (r *Rule) minted() bool {
+	return r.Origin != nil && r.Origin.ClientCert != nil && r.Origin.ClientCert.Minted
 }
 
 func (r *Rule) dialPort(mode Mode, q *Query) uint16 {

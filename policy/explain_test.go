@@ -101,38 +101,49 @@ func TestExplanationAsJSON(t *testing.T) {
 
 // The rows of the trade-off table in design.md.
 func TestContract(t *testing.T) {
+	adding := &Rule{Request: HeaderChanges{Set: []HeaderValue{
+		{"Authorization", []Part{{Text: "Bearer "}, {Secret: "model-key"}}},
+		{"X-Both", []Part{{Secret: "a"}, {Secret: "b"}}},
+		{"X-Team", []Part{{Text: "blue"}}},
+	}}}
 	cert := &Origin{Name: "bank", ClientCert: &ClientCert{Cert: "/x/erp.pem"}}
 	for _, c := range []struct {
 		d    Decision
 		want Contract
 	}{
 		{Decision{}, Contract{}},
-		{Decision{Mode: Relay, Rule: &Rule{}}, Contract{"nobody", "everybody on both wires", "none", "plain HTTP", "plain HTTP"}},
-		{Decision{Mode: Tunnel, Rule: &Rule{Origin: cert}}, Contract{"the client itself", "client and origin only", "the origin's", "CONNECT, then the client's own TLS", "the same bytes"}},
+		{Decision{Mode: Relay, Rule: &Rule{}}, Contract{"nobody", "everybody on both wires", "none", "plain HTTP", "plain HTTP", ""}},
+		{Decision{Mode: Tunnel, Rule: &Rule{Origin: cert}}, Contract{"the client itself", "client and origin only", "the origin's", "CONNECT, then the client's own TLS", "the same bytes", ""}},
 		{
 			Decision{Mode: Originate, Rule: &Rule{Origin: cert}},
-			Contract{"the gateway (client certificate /x/erp.pem)", "client, gateway, origin", "none", "plain HTTP", `TLS, verified by the gateway (origin profile "bank")`},
+			Contract{"the gateway (client certificate /x/erp.pem)", "client, gateway, origin", "none", "plain HTTP", `TLS, verified by the gateway (origin profile "bank")`, ""},
 		},
 		{
 			Decision{Mode: Intercept, Rule: &Rule{}},
-			Contract{"the gateway, without a certificate", "client, gateway, origin", "a leaf minted by the gateway's CA", "CONNECT, then TLS that ends at the gateway", "TLS, verified by the gateway (system roots)"},
+			Contract{"the gateway, without a certificate", "client, gateway, origin", "a leaf minted by the gateway's CA", "CONNECT, then TLS that ends at the gateway", "TLS, verified by the gateway (system roots)", ""},
 		},
+		{
+			Decision{Mode: Originate, Rule: adding},
+			Contract{"the gateway, without a certificate", "client, gateway, origin", "none", "plain HTTP", "TLS, verified by the gateway (system roots)", `Authorization from secret "model-key", X-Both from secret "a" and "b", X-Team`},
+		},
+		{Decision{Mode: Tunnel, Rule: adding}, Contract{"the client itself", "client and origin only", "the origin's", "CONNECT, then the client's own TLS", "the same bytes", ""}},
+		{Decision{Mode: Deny, Rule: adding}, Contract{}},
 		{Decision{clientTLS: true}, Contract{}},
 		{
 			Decision{Mode: Relay, Rule: &Rule{}, clientTLS: true},
-			Contract{"nobody", "client, gateway, and everybody on the origin's wire", "the gateway's own", "HTTP inside TLS to the gateway", "plain HTTP"},
+			Contract{"nobody", "client, gateway, and everybody on the origin's wire", "the gateway's own", "HTTP inside TLS to the gateway", "plain HTTP", ""},
 		},
 		{
 			Decision{Mode: Tunnel, Rule: &Rule{}, clientTLS: true},
-			Contract{"the client itself", "client and origin only", "the gateway's own, then the origin's", "CONNECT inside TLS to the gateway, then the client's own TLS", "the same bytes"},
+			Contract{"the client itself", "client and origin only", "the gateway's own, then the origin's", "CONNECT inside TLS to the gateway, then the client's own TLS", "the same bytes", ""},
 		},
 		{
 			Decision{Mode: Originate, Rule: &Rule{}, clientTLS: true},
-			Contract{"the gateway, without a certificate", "client, gateway, origin", "the gateway's own", "HTTP inside TLS to the gateway", "TLS, verified by the gateway (system roots)"},
+			Contract{"the gateway, without a certificate", "client, gateway, origin", "the gateway's own", "HTTP inside TLS to the gateway", "TLS, verified by the gateway (system roots)", ""},
 		},
 		{
 			Decision{Mode: Intercept, Rule: &Rule{}, clientTLS: true},
-			Contract{"the gateway, without a certificate", "client, gateway, origin", "the gateway's own, then a leaf minted by its CA", "CONNECT inside TLS to the gateway, then TLS that ends there too", "TLS, verified by the gateway (system roots)"},
+			Contract{"the gateway, without a certificate", "client, gateway, origin", "the gateway's own, then a leaf minted by its CA", "CONNECT inside TLS to the gateway, then TLS that ends there too", "TLS, verified by the gateway (system roots)", ""},
 		},
 	} {
 		if got := c.d.Contract(); got != c.want {

@@ -59,6 +59,9 @@ func (s *Step) print(b *strings.Builder, number int) {
 		} {
 			fmt.Fprintf(b, "  %-13s %s\n", line[0], line[1])
 		}
+		if c.Adds != "" {
+			fmt.Fprintf(b, "  %-13s %s\n", "gateway adds", c.Adds)
+		}
 		if s.Limits != "" {
 			fmt.Fprintf(b, "  %-13s %s\n", "limits", s.Limits)
 		}

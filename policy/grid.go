@@ -116,6 +116,7 @@ func (c *cut) judge(axis, i int, r *Rule) byte {
 	switch axis {
 	case axisClient:
 		w.q.Client, first, last = c.clients[i], condFrom, condFromExcept
+		more = r.minted() && w.q.Client.User == ""
 		if r.within != nil && r.within.from.has(&w.q.Client, false) == no {
 			return byte(no) << 1
 		}

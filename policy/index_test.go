@@ -166,6 +166,9 @@ func (w *world) rule(i int, within bool) string {
 	if mode == "deny" && w.one(3) {
 		set("visible_only", "true")
 	}
+	if !within && (mode == "intercept" || strings.Contains(mode, "originate")) && i%2 == 0 {
+		set("origin", "{client_cert: {mint: {}}}")
+	}
 	if mode != "deny" && w.one(4) {
 		set("client_leg", choose(w, "tls", "tls", "any"))
 	}
@@ -295,7 +298,7 @@ func TestIndexIsTheLinearWalk(t *testing.T) {
 				}
 				reasons[got.Reason]++
 			}
-			for _, r := range []Reason{ByRule, WrongKind, BadPath, PlainLeg} {
+			for _, r := range []Reason{ByRule, WrongKind, BadPath, PlainLeg, NoUser} {
 				if reasons[r] == 0 {
 					t.Errorf("no query was answered with %s", r)
 				}

@@ -76,6 +76,7 @@ const (
 	NeedIdentity                 // Rule cannot be judged before the client says who it is (answer 407)
 	PlainLeg                     // Rule matched and wants TLS between client and gateway, and there is none
 	NeverIntercept               // Rule would intercept, and the policy says that this host never is
+	NoUser                       // Rule shows origins a certificate in the user's name, and nothing proves one (answer 407 with Query.MayAsk)
 )
 
 // A Decision is the policy's answer. The zero value denies.

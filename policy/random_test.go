@@ -32,6 +32,7 @@ destinations:
 origins:
   plain: {min_tls: "1.3"}
   cert: {client_cert: {secret: s}}
+  own: {client_cert: {mint: {}}}
 schedules:
   office: {tz: UTC, days: mon-fri, hours: "08:00-18:00"}
 rules:
@@ -100,7 +101,9 @@ func randomRule(r *rand.Rand, name string) ruleSpec {
 	s.until = sometimes(8, "2026-03-01")
 	s.audit = sometimes(12, "true")
 	if strings.Contains(s.mode, "originate") {
-		s.origin = sometimes(3, "plain", "cert")
+		s.origin = sometimes(3, "plain", "cert", "own")
+	} else if s.mode == "intercept" {
+		s.origin = sometimes(4, "own")
 	}
 	if s.mode == "deny" {
 		s.visibleOnly = sometimes(6, "true")

@@ -39,7 +39,7 @@ func (k Kind) MarshalText() ([]byte, error) { return []byte(k.String()), nil }
 var reasonNames = [...]string{
 	NoPolicy: "no-policy", ByRule: "rule", NoRule: "no-rule", WrongKind: "wrong-kind", Blind: "blind",
 	ToLookInside: "look-inside", PrivateAddress: "private-address", BadPath: "bad-path", NeedIdentity: "need-identity",
-	PlainLeg: "plain-leg", NeverIntercept: "never-intercept",
+	PlainLeg: "plain-leg", NeverIntercept: "never-intercept", NoUser: "no-user",
 }
 
 // String is the word for the reason in logs.
@@ -100,6 +100,8 @@ func (d Decision) Detail() string {
 		return fmt.Sprintf("rule %q wants TLS between you and the gateway: use it as an https:// proxy, as in curl --proxy https://GATEWAY", name)
 	case NeverIntercept:
 		return fmt.Sprintf("rule %q intercepts, and connections to this host are never to be opened (never_intercept): it needs a rule before that one which tunnels them", name)
+	case NoUser:
+		return fmt.Sprintf("rule %q shows the origin a certificate in the user's name, and nothing proves who you are", name)
 	case NeedIdentity:
 		return fmt.Sprintf("rule %q depends on who you are: authenticate to the proxy", name)
 	}

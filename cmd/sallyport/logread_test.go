@@ -62,7 +62,7 @@ clients:
   both: {group: staff, cidr: 10.1.0.0/16}
 destinations:
   list: [.c.example, d.example, {host: intranet}, {glob: "x-*.y.example"}]
-origins: {strict: {min_tls: "1.3", port: 8443}}
+origins: {strict: {min_tls: "1.3", port: 8443}, own: {client_cert: {mint: {}}}}
 schedules: {office: {tz: Europe/Prague, days: mon-fri, hours: "07:00-19:00"}}
 `)
 	if c.IntN(3) == 0 {
@@ -92,7 +92,8 @@ schedules: {office: {tz: Europe/Prague, days: mon-fri, hours: "07:00-19:00"}}
 			{mode != "deny", "allow_private: true"},
 			{mode != "deny", "client_leg: tls"},
 			{true, "audit: true"},
-			{strings.Contains(mode, "originate"), "origin: strict"},
+			{strings.Contains(mode, "originate"), "origin: " + c.one("strict", "own")},
+			{mode == "intercept", "origin: own"},
 		} {
 			name, _, _ := strings.Cut(key.text, ":")
 			if key.may && c.in(4) && !strings.Contains(lastRule(b.String()), name+":") {
@@ -205,7 +206,7 @@ func TestReplayReproducesEveryDecision(t *testing.T) {
 			}
 		}
 	}
-	for reason := policy.ByRule; reason <= policy.NeverIntercept; reason++ {
+	for reason := policy.ByRule; reason <= policy.NoUser; reason++ {
 		if seen[reason] == 0 {
 			t.Errorf("no decision for the reason %s", reason)
 		}
