@@ -112,6 +112,8 @@ func (n Names) constrain(t *x509.Certificate) {
 		}
 	}
 	t.ExcludedDNSDomains = slices.Concat(t.ExcludedDNSDomains, n.NotDNS)
+	slices.Sort(t.ExcludedDNSDomains)
+	t.ExcludedDNSDomains = slices.Compact(t.ExcludedDNSDomains)
 	not := n.NotIP
 	switch {
 	case n.AnyIP:

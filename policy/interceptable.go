@@ -5,6 +5,7 @@ package policy
 
 import (
 	"fmt"
+	"maps"
 	"net/netip"
 	"slices"
 	"strings"
@@ -51,37 +52,52 @@ func (i Interceptable) Has(h Host) bool {
 // Interceptable tells what the rules of p can intercept, whoever asks and
 // whenever: of a nil p nothing.
 func (p *Policy) Interceptable() Interceptable {
-	var i Interceptable
 	if p == nil {
-		return i.full()
+		return Interceptable{}.full()
 	}
-	var names zones
-	var reaches []reach
+	var i Interceptable
+	walk := reaching{left: mostReached}
+	all := []*reach{{}} // first, together, that of the rules that except nothing of their own
+	var never *never
+	wide := 0
 	for _, r := range p.Rules {
 		if !r.has(Intercept) || r.Audit {
 			continue
 		}
-		one := r.reach()
-		reaches = append(reaches, one)
-		if one.anyName {
-			i.AnyName = true
-			i.Wide = append(i.Wide, fmt.Sprintf("rule %s is for %s", where(r), one.why))
+		never = r.never
+		one := all[0]
+		if !r.toExcept.empty() || r.within != nil {
+			one = &reach{}
+			all = append(all, one)
 		}
-		i.AnyAddr = i.AnyAddr || one.anyAddr
+		before := one.anyName
+		walk.rule(one, r)
+		if one.anyName && (!before || r.to.reachesAny()) {
+			if wide++; wide <= 8 {
+				i.Wide = append(i.Wide, fmt.Sprintf("rule %s is for %s", where(r), one.why(r)))
+			}
+		}
+	}
+	if wide > 8 {
+		i.Wide = append(i.Wide, fmt.Sprintf("and so are %d more", wide-8))
+	}
+	var names zones
+	for _, one := range all {
+		i.AnyName, i.AnyAddr = i.AnyName || one.anyName, i.AnyAddr || one.anyAddr
 		for n := range one.names {
 			names.add(n)
 		}
 		i.Nets = append(i.Nets, one.nets...)
 	}
 	i.nameZones(names)
-	if i.Nets = outermost(i.Nets); len(i.Nets) > mostConstraints {
+	if i.Nets = outermost(i.Nets); !i.AnyAddr && len(i.Nets) > mostConstraints {
 		i.Wide = append(i.Wide, fmt.Sprintf("the rules name %d networks, more than a certificate should carry", len(i.Nets)))
 		i.AnyAddr = true
 	}
 	if i.AnyAddr {
 		i.Nets = nil
 	}
-	i.exclude(reaches)
+	i.exclude(all, never)
 	return i.full()
 }
 
@@ -119,23 +135,43 @@ func (i *Interceptable) nameZones(names zones) {
 	i.AnyName, i.Names = true, nil
 }
 
-// exclude fills in NotNames and NotNets: what some rule excepts, and no rule
-// can intercept for another reason.
-func (i *Interceptable) exclude(reaches []reach) {
+// mostExcepted is how many zones and networks are looked at that rules except.
+const mostExcepted = 1024
+
+// exclude fills in NotNames and NotNets: what some rule excepts, or never says,
+// and no rule can intercept for another reason.
+func (i *Interceptable) exclude(all []*reach, never *never) {
+	var zonesOf zones
+	var netsOf []netip.Prefix
+	var not neverZones
+	if never != nil {
+		never.hosts.everything(&not.names)
+		not.nets = never.hosts.prefixes()
+		maps.Copy(zonesOf.made(), not.names)
+		netsOf = append(netsOf, not.nets...)
+	}
+	for _, one := range all {
+		maps.Copy(zonesOf.made(), one.except)
+		netsOf = append(netsOf, one.exceptNets...)
+	}
+	slices.SortFunc(netsOf, netip.Prefix.Compare)
+	netsOf = slices.Compact(netsOf)
+	if n := len(zonesOf) + len(netsOf); n > mostExcepted {
+		i.Wide = append(i.Wide, fmt.Sprintf("the rules except %d zones and networks, more than a certificate should carry: the policy alone keeps them", n))
+		return
+	}
 	var names zones
 	var nets []netip.Prefix
-	for _, r := range reaches {
-		for _, z := range r.exceptNames {
-			within := i.AnyName || zoneOf(i.Names, z) != ""
-			if within && !slices.ContainsFunc(reaches, func(o reach) bool { return o.reachesInto(z) }) {
-				names.add(z)
-			}
+	for z := range zonesOf {
+		within := i.AnyName || zoneOf(i.Names, z) != ""
+		if within && (not.names.hold(z) || !slices.ContainsFunc(all, func(o *reach) bool { return o.reachesInto(z) })) {
+			names.add(z)
 		}
-		for _, p := range r.exceptNets {
-			within := i.AnyAddr || slices.ContainsFunc(i.Nets, p.Overlaps)
-			if within && !slices.ContainsFunc(reaches, func(o reach) bool { return o.reachesNet(p) }) {
-				nets = append(nets, p)
-			}
+	}
+	for _, p := range netsOf {
+		within := i.AnyAddr || slices.ContainsFunc(i.Nets, p.Overlaps)
+		if within && (inside(not.nets, p) || !slices.ContainsFunc(all, func(o *reach) bool { return o.reachesNet(p) })) {
+			nets = append(nets, p)
 		}
 	}
 	if i.NotNames = names.outermost(); len(i.NotNames) > mostConstraints {
@@ -146,6 +182,12 @@ func (i *Interceptable) exclude(reaches []reach) {
 		i.Wide = append(i.Wide, fmt.Sprintf("the rules except %d networks, more than a certificate should carry: the policy alone keeps them", len(i.NotNets)))
 		i.NotNets = nil
 	}
+}
+
+// neverZones are what never_intercept names.
+type neverZones struct {
+	names zones
+	nets  []netip.Prefix
 }
 
 // Beyond lists what i has and before has not, for people: the names and networks

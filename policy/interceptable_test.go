@@ -69,11 +69,12 @@ func TestInterceptableOfManyNames(t *testing.T) {
 		}
 		return strings.Join(all, "\n") + "\n"
 	}
+	replace(t, &mostReached, 1000)
 	for _, c := range []struct{ list, want, wide string }{
 		{many(64, "h%d.one.test"), "h0.one.test", ""},
 		{many(65, "h%d.one.test"), "one.test", "the rules name 65 zones, more than a certificate should carry: it has their 1 domains"},
 		{many(65, "d%d.test"), "any name", "the rules name hosts in 65 domains, more than a certificate should carry"},
-		{many(100_001, "h%d.one.test"), "any name", `rule "a" (line 3) is for more than 100000 names of lists`},
+		{many(1001, "h%d.one.test"), "any name", `rule "a" (line 3) is for lists that have more than 1000 names with those of other rules`},
 	} {
 		dir := t.TempDir()
 		if err := os.WriteFile(filepath.Join(dir, "list.txt"), []byte(c.list), 0o600); err != nil {
@@ -148,5 +149,36 @@ func TestWhatIsInterceptedIsInterceptable(t *testing.T) {
 	}
 	if intercepted < 1000 || outside < 1000 {
 		t.Errorf("%d requests were intercepted, %d are outside: the test asks too little", intercepted, outside)
+	}
+}
+
+// Thousands of rules about long lists are looked at once when a policy is loaded,
+// not once with each other.
+func TestInterceptableOfManyRules(t *testing.T) {
+	dir := t.TempDir()
+	var list strings.Builder
+	for i := range 20_000 {
+		fmt.Fprintf(&list, "h%d.d%d.test\n", i, i%40)
+	}
+	if err := os.WriteFile(filepath.Join(dir, "list.txt"), []byte(list.String()), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	var src strings.Builder
+	src.WriteString("version: 1\ndestinations: {long: {file: list.txt, match: exact}}\nnever_intercept: [.d1.test, long]\nrules:\n")
+	for i := range 2000 {
+		fmt.Fprintf(&src, "- {name: r%d, from: any, to: long, mode: intercept}\n- {name: x%d, from: any, to: [.d%d.test, long], to_except: .a%d.d1.test, mode: intercept}\n", i, i, i%40, i)
+	}
+	p, err := Parse("p.yaml", []byte(src.String()), dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	i := p.Interceptable()
+	if !i.AnyName || len(i.NotNames) != 0 || len(i.Wide) != 10 {
+		t.Errorf("%v: %q", i, i.Wide)
+	}
+	for _, host := range []string{"h1.d1.test", "d2.test", "x.d2.test"} {
+		if !i.Has(Host{Name: host}) {
+			t.Errorf("it has no %s", host)
+		}
 	}
 }

@@ -5,7 +5,6 @@ package policy
 
 import (
 	"fmt"
-	"maps"
 	"net/netip"
 	"slices"
 	"strings"
@@ -14,11 +13,13 @@ import (
 // zones are DNS names, each with all below it.
 type zones map[string]struct{}
 
-func (z *zones) add(name string) {
+func (z *zones) add(name string) { z.made()[name] = struct{}{} }
+
+func (z *zones) made() zones {
 	if *z == nil {
 		*z = make(zones)
 	}
-	(*z)[name] = struct{}{}
+	return *z
 }
 
 // hold reports whether the name is in one of the zones.
@@ -43,121 +44,122 @@ func (z zones) outermost() []string {
 	return out
 }
 
-// mostReached is how many names of lists are looked at; they come to many more
-// zones than a certificate carries anyway.
-const mostReached = 100_000
+// mostReached is how many names of lists are looked at, of all rules together;
+// they come to many more zones than a certificate carries anyway.
+var mostReached = 200_000 // a variable for tests
 
-// A reach is what a rule can be about, in zones and networks: more than that
-// rather than less. What it cannot be about is exact.
+// A reach is what rules can be about, in zones and networks: more than that
+// rather than less. What they except is exact.
 type reach struct {
 	anyName, anyAddr bool
-	why              string // anyName: what the rule says, for people
-	names            zones
+	names, above     zones // above: the zones that names are in and are not themselves
 	nets             []netip.Prefix
-	exceptNames      []string
+	except           zones
 	exceptNets       []netip.Prefix
-	except           func(zone string) bool
+	taken            map[*hostSet]bool
 }
 
-// reach is that of an intercept rule.
-func (r *Rule) reach() reach {
-	var a reach
-	a.take(&r.to)
-	if r.within != nil {
-		var b reach
-		b.take(&r.within.to)
-		a = a.and(b)
+// A reaching looks at the rules of one policy.
+type reaching struct {
+	left int // names that are still looked at
+}
+
+// rule adds what a rule can be about.
+func (w *reaching) rule(a *reach, r *Rule) {
+	if r.within == nil {
+		w.take(a, &r.to)
+	} else {
+		var to, given reach
+		w.take(&to, &r.to)
+		w.take(&given, &r.within.to)
+		to.and(given, a)
 	}
-	var not zones
-	r.toExcept.whole(&not)
-	a.exceptNets = r.toExcept.prefixes()
-	if r.never != nil {
-		r.never.hosts.everything(&not)
-		a.exceptNets = append(a.exceptNets, r.never.hosts.prefixes()...)
+	r.toExcept.whole(&a.except)
+	a.exceptNets = append(a.exceptNets, r.toExcept.prefixes()...)
+}
+
+// why says what makes a rule one for any name.
+func (a *reach) why(r *Rule) string {
+	if r.to.reachesAny() {
+		return "any host"
 	}
-	a.exceptNames = not.outermost()
-	a.except = not.hold
-	return a
+	return fmt.Sprintf("lists that have more than %d names with those of other rules", mostReached)
+}
+
+func (a *reach) name(n string) {
+	a.names.add(n)
+	above := a.above.made()
+	for _, up, _ := strings.Cut(n, "."); up != ""; _, up, _ = strings.Cut(up, ".") {
+		if _, known := above[up]; known {
+			return
+		}
+		above[up] = struct{}{}
+	}
 }
 
 // take adds what s has.
-func (a *reach) take(s *hostSet) {
-	if s.any {
-		a.anyName, a.anyAddr, a.why = true, true, "any host"
+func (w *reaching) take(a *reach, s *hostSet) {
+	if a.taken[s] {
+		return
 	}
+	if a.taken == nil {
+		a.taken = make(map[*hostSet]bool)
+	}
+	a.taken[s] = true
+	a.anyName, a.anyAddr = a.anyName || s.any, a.anyAddr || s.any
 	for _, names := range []map[string]struct{}{s.exact, s.below} {
 		for n := range names {
-			a.names.add(n)
+			a.name(n)
 		}
 	}
 	for _, g := range s.globs {
-		a.names.add(g.suffix())
+		a.name(g.suffix())
 	}
 	for h := range s.urls {
 		if h.IsAddr() {
 			a.nets = append(a.nets, netip.PrefixFrom(h.Addr, h.Addr.BitLen()))
 		} else {
-			a.names.add(h.Name)
+			a.name(h.Name)
 		}
 	}
 	a.nets = append(a.nets, s.nets...)
 	if s.listed != nil {
 		for n := range s.listed.each() {
-			if len(a.names) >= mostReached {
+			if w.left--; w.left < 0 {
 				a.anyName = true
-				if a.why == "" {
-					a.why = fmt.Sprintf("more than %d names of lists", mostReached)
-				}
 				break
 			}
-			a.names.add(strings.Clone(n)) // which may be of a mapped file
+			a.name(strings.Clone(n)) // which may be of a mapped file
 		}
 	}
 	for _, l := range s.lists {
-		a.take(l)
+		w.take(a, l)
 	}
 }
 
-// and is what both have.
-func (a reach) and(b reach) reach {
-	out := reach{anyName: a.anyName && b.anyName, anyAddr: a.anyAddr && b.anyAddr, why: a.why}
-	switch {
-	case a.anyName:
-		out.names = maps.Clone(b.names)
-	case b.anyName:
-		out.names = maps.Clone(a.names)
-	default:
-		for n := range a.names {
-			if b.names.hold(n) {
-				out.names.add(n)
-			}
-		}
-		for n := range b.names {
-			if a.names.hold(n) {
-				out.names.add(n)
-			}
+// and adds to out what a and b both have.
+func (a *reach) and(b reach, out *reach) {
+	out.anyName, out.anyAddr = out.anyName || a.anyName && b.anyName, out.anyAddr || a.anyAddr && b.anyAddr
+	for n := range a.names {
+		if b.anyName || b.names.hold(n) {
+			out.name(n)
 		}
 	}
-	switch {
-	case a.anyAddr:
-		out.nets = b.nets
-	case b.anyAddr:
-		out.nets = a.nets
-	default:
-		for _, p := range a.nets {
-			for _, q := range b.nets {
-				if !p.Overlaps(q) {
-					continue
-				}
-				if q.Bits() > p.Bits() {
-					out.nets = append(out.nets, q)
-				} else {
-					out.nets = append(out.nets, p)
-				}
-			}
+	for n := range b.names {
+		if a.anyName || a.names.hold(n) {
+			out.name(n)
 		}
 	}
-	return out
+	for _, p := range a.nets {
+		if b.anyAddr || inside(b.nets, p) {
+			out.nets = append(out.nets, p)
+		}
+	}
+	for _, p := range b.nets {
+		if a.anyAddr || inside(a.nets, p) {
+			out.nets = append(out.nets, p)
+		}
+	}
 }
 
 // whole adds the zones that s has with all below them.
@@ -180,7 +182,7 @@ func (s *hostSet) everything(z *zones) {
 	}
 	if s.listed != nil {
 		for n := range s.listed.each() {
-			if len(*z) >= mostReached {
+			if len(*z) > mostExcepted {
 				break
 			}
 			z.add(strings.Clone(n))
@@ -191,28 +193,16 @@ func (s *hostSet) everything(z *zones) {
 	}
 }
 
-// reachesInto reports whether the rule may be about a name in the zone.
-func (a reach) reachesInto(zone string) bool {
-	if a.except(zone) {
+// reachesInto reports whether the rules may be about a name in the zone.
+func (a *reach) reachesInto(zone string) bool {
+	if a.except.hold(zone) {
 		return false
 	}
-	if a.anyName || a.names.hold(zone) {
-		return true
-	}
-	for n := range a.names {
-		if isBelow(n, zone) && !a.except(n) {
-			return true
-		}
-	}
-	return false
+	_, into := a.above[zone]
+	return into || a.anyName || a.names.hold(zone)
 }
 
-// reachesNet reports whether the rule may be about an address in p.
-func (a reach) reachesNet(p netip.Prefix) bool {
-	if inside(a.exceptNets, p) {
-		return false
-	}
-	return a.anyAddr || slices.ContainsFunc(a.nets, func(n netip.Prefix) bool {
-		return n.Overlaps(p) && !inside(a.exceptNets, n)
-	})
+// reachesNet reports whether the rules may be about an address in p.
+func (a *reach) reachesNet(p netip.Prefix) bool {
+	return !inside(a.exceptNets, p) && (a.anyAddr || slices.ContainsFunc(a.nets, p.Overlaps))
 }
