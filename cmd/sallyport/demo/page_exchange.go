@@ -97,6 +97,9 @@ func viewWires(wires []Wire, strips bool) []wireView {
 	return out
 }
 
+// Times is how often the canary is there.
+func (w wireView) Times() string { return times(w.Canaries) }
+
 const stripBytes, stripWidth = 128, 16
 
 // stripLines are the lines of a hex dump. What is not hexadecimal is not shown.

@@ -9,6 +9,7 @@ import (
 	"math"
 	"slices"
 	"strings"
+	"unicode/utf8"
 )
 
 // A ladder is the message-sequence chart of an exchange: a lifeline for each
@@ -112,12 +113,24 @@ func (a *arrow) fit() {
 		span -= 20
 	}
 	room := int(float64(span-20) / letter)
-	a.Text = a.Full
-	if len(a.Text) > room {
-		a.Text, a.More, _ = strings.Cut(a.Full, ", ")
-	}
+	a.Text, a.More = halves(a.Full, room)
 	a.Text, a.More = clip(a.Text, room), clip(a.More, room)
 	a.Cut = strings.HasSuffix(a.Text+a.More, "…")
+}
+
+// halves are what stands above and below an arrow: a text that is too long is
+// divided behind a comma, or at the last place at which that can be.
+func halves(s string, room int) (above, below string) {
+	if utf8.RuneCountInString(s) <= room {
+		return s, ""
+	}
+	if above, below, ok := strings.Cut(s, ", "); ok && utf8.RuneCountInString(above) <= room {
+		return above + ",", below
+	}
+	if i := strings.LastIndexAny(s[:min(room, len(s))], " /:"); i > 0 {
+		return strings.TrimSpace(s[:i+1]), s[i+1:]
+	}
+	return s, ""
 }
 
 // Tip is where the point of the arrow is, just before its lifeline.

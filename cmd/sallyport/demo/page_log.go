@@ -14,8 +14,10 @@ import (
 const logText = 3000 // characters of the records of an exchange
 
 // repeated are fields of a record that say the same in all exchanges of a
-// column, or nothing of what happened.
-var repeated = []string{"level", "id", "start", "time", "message", "proto", "kind", "generation", "revision", "contract", "may_ask"}
+// column, or nothing of what became of this one.
+var repeated = strings.Fields(`level id start time message proto kind generation revision contract may_ask client decision reason
+	client_leg.cipher client_leg.kex client_leg.resumed ms.connect ms.dns ms.first_byte
+	origin_leg.addr origin_leg.sha256 origin_leg.cipher origin_leg.kex origin_leg.resumed`)
 
 // viewLog is what the gateway wrote of an exchange, a field a line: without the
 // quotes of JSON, of which each would take five bytes on a page. Records after
@@ -61,6 +63,9 @@ func writeFields(b *strings.Builder, d *json.Decoder, name string, whole bool) e
 				return err
 			}
 		}
+	case nil:
+		fmt.Fprintln(b, name, "null")
+		return nil
 	default:
 		fmt.Fprintln(b, strings.TrimSpace(fmt.Sprintf("%s %v", name, t)))
 		return nil

@@ -49,7 +49,7 @@ func TestPageSummaryIsOfTheCells(t *testing.T) {
 	if text(before[a]) == text(after[a]) {
 		t.Errorf("the summary does not depend on the cells: %s", text(after[a]))
 	}
-	if s := text(before[a]); !strings.Contains(s, "For it:") || !strings.Contains(s, "Against it:") {
+	if s := text(before[a]); !strings.Contains(s, "For it") || !strings.Contains(s, "Against it") {
 		t.Errorf("the summary of tunnel: %s", s)
 	}
 }
@@ -63,7 +63,7 @@ func TestPageSummaryCounts(t *testing.T) {
 	}
 	r := &Report{
 		Columns: []Column{{ID: "a", Title: "a"}, {ID: "b", Title: "b"}},
-		Groups: []Group{{Rows: []Row{
+		Groups: []Group{{Title: "what", Rows: []Row{
 			{ID: "1", Title: "first", Cells: cells(Good, Bad)},
 			{ID: "2", Title: "second", Cells: cells(Good, Good)},
 			{ID: "3", Title: "third", Cells: cells(Missing, Neutral)},
@@ -73,10 +73,10 @@ func TestPageSummaryCounts(t *testing.T) {
 	if a, b := modes[0], modes[1]; a.Good != 2 || a.Bad != 0 || a.None != 1 || b.Good != 1 || b.Bad != 1 || b.Even != 1 {
 		t.Errorf("counted %+v and %+v", a, b)
 	}
-	if f := modes[0].For; len(f) != 1 || f[0].Title != "first" || f[0].Text != "text 0" {
+	if f := modes[0].For; len(f) != 1 || f[0].Group != "what" || len(f[0].Claims) != 1 || f[0].Claims[0] != (claim{"r1-1", "first", "text 0"}) {
 		t.Errorf("for a: %v; what both have in common says nothing", f)
 	}
-	if f := modes[1].Against; len(f) != 1 || f[0].Anchor != "r1-1" {
+	if f := modes[1].Against; len(f) != 1 || f[0].Claims[0].Anchor != "r1-1" {
 		t.Errorf("against b: %v", f)
 	}
 }
@@ -179,8 +179,8 @@ func TestPageLadder(t *testing.T) {
 	if first.Number != 1 || first.Kind != "clear" || first.From != clientAt || first.To != gatewayAt || first.Time != "0.25 ms" || first.Bytes != "64 B" {
 		t.Errorf("the first arrow is %+v", first)
 	}
-	if !strings.HasSuffix(first.Text, "…") || len(first.Text) > 45 || first.Full == first.Text {
-		t.Errorf("a text longer than its arrow: %q", first.Text)
+	if first.Text != "CONNECT" || !strings.HasPrefix(first.More, "long.long.") || !strings.HasSuffix(first.More, "…") || len(first.More) > 45 || !first.Cut {
+		t.Errorf("a text longer than its arrow: %q over %q", first.Text, first.More)
 	}
 	if second.Kind != "sealed" || second.From != originAt || second.Tip() != gatewayAt+2 || second.Bytes != "12 kB" || second.Way != "origin → gateway, encrypted:" {
 		t.Errorf("the second arrow is %+v", second)

@@ -95,13 +95,20 @@ type modeView struct {
 	Column
 	Good, Bad, Even, None int
 	Bar                   []bar
-	For, Against          []claim
+	For, Against          []argument
 }
 
 // A bar is a part of the line that shows how many cells are good and bad.
 type bar struct {
 	Mark     string
 	X, Width float64
+}
+
+// An argument is what is claimed out of a group: the title of a row says little
+// without that of its group.
+type argument struct {
+	Group  string
+	Claims []claim
 }
 
 // A claim is a cell, told with its row.
@@ -162,9 +169,10 @@ func (v modeView) Rated() int { return v.Good + v.Bad }
 // outstanding are the cells of a column with a verdict that few others have,
 // those first that fewest share. What all columns have in common says nothing
 // about one of them.
-func outstanding(r *Report, column int, verdict Verdict) []claim {
+func outstanding(r *Report, column int, verdict Verdict) []argument {
 	type found struct {
 		claim
+		group  string
 		shared int
 	}
 	var list []found
@@ -183,14 +191,19 @@ func outstanding(r *Report, column int, verdict Verdict) []claim {
 				}
 			}
 			if same < rated || rated == 1 {
-				list = append(list, found{claim{rowAnchor(i, k), clip(row.Title, leastText), clip(row.Cells[column].Text, leastText)}, same})
+				list = append(list, found{claim{rowAnchor(i, k), clip(row.Title, leastText), clip(row.Cells[column].Text, leastText)}, clip(g.Title, leastText), same})
 			}
 		}
 	}
 	slices.SortStableFunc(list, func(a, b found) int { return a.shared - b.shared })
-	var out []claim
+	var out []argument
 	for _, f := range list[:min(len(list), claims)] {
-		out = append(out, f.claim)
+		i := slices.IndexFunc(out, func(a argument) bool { return a.Group == f.group })
+		if i < 0 {
+			i = len(out)
+			out = append(out, argument{Group: f.group})
+		}
+		out[i].Claims = append(out[i].Claims, f.claim)
 	}
 	return out
 }
