@@ -4,6 +4,7 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"io"
 	"os"
@@ -17,8 +18,7 @@ import (
 )
 
 func demoCommand() *cobra.Command {
-	var asJSON bool
-	var packets string
+	var o demoOptions
 	cmd := &cobra.Command{
 		Use:   "demo",
 		Short: "Compare the modes by what is on the wires",
@@ -29,43 +29,70 @@ client are started on this machine, make the same exchanges in each mode and
 directly, and are taken away again. Every cell is computed from what was recorded in
 this run. It takes some ten seconds and needs no network, no root and no set-up.`,
 		Example: `  sallyport demo
+  sallyport demo --serve
+  sallyport demo --html report.html
   sallyport demo --json > report.json
   sallyport demo --pcap wires && wireshark wires/intercept.pcapng`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			ctx, stop := signal.NotifyContext(commandContext(cmd), syscall.SIGTERM, syscall.SIGINT)
 			defer stop()
-			program, err := os.Executable()
-			if err != nil {
-				return &exitError{exitFailed, fmt.Errorf("finding this program, to run it as the gateway: %w", err)}
-			}
-			var dir *demo.CaptureDir
-			if packets != "" {
-				if dir, err = demo.NewCaptureDir(packets); err != nil {
-					return &exitError{exitFailed, err}
-				}
-			}
-			progress, done := statusLine(cmd.ErrOrStderr())
-			result, err := demo.Run(ctx, demo.Options{Program: program, Version: version(), Costs: true, Progress: progress})
-			done()
-			if err != nil {
-				dir.Abandon()
+			if err := compareModes(ctx, cmd, o); err != nil {
 				return &exitError{exitFailed, err}
 			}
-			if dir != nil {
-				if _, err := dir.Write(result); err != nil {
-					return &exitError{exitFailed, err}
-				}
-			}
-			if asJSON {
-				return printJSON(cmd.OutOrStdout(), result.Report)
-			}
-			return demo.WriteText(cmd.OutOrStdout(), result.Report, terminalWidth(os.Stdout), colour(os.Stdout))
+			return nil
 		},
 	}
-	cmd.Flags().BoolVar(&asJSON, "json", false, "print the report as JSON")
-	cmd.Flags().StringVar(&packets, "pcap", "", "write the wires to a new `directory`, as packets with the keys to read them by")
+	cmd.Flags().BoolVar(&o.json, "json", false, "print the report as JSON")
+	cmd.Flags().StringVar(&o.packets, "pcap", "", "write the wires to a new `directory`, as packets with the keys to read them by")
+	o.page.flags(cmd)
 	return cmd
+}
+
+type demoOptions struct {
+	json    bool
+	packets string // a directory; "": nowhere
+	page    demoPage
+}
+
+// compareModes runs the comparison and tells what was found, in all the ways asked
+// for. Where one of them cannot be written to it says so before anything is tried.
+func compareModes(ctx context.Context, cmd *cobra.Command, o demoOptions) error {
+	program, err := os.Executable()
+	if err != nil {
+		return fmt.Errorf("finding this program, to run it as the gateway: %w", err)
+	}
+	if err := o.page.check(); err != nil {
+		return err
+	}
+	var dir *demo.CaptureDir
+	if o.packets != "" {
+		if dir, err = demo.NewCaptureDir(o.packets); err != nil {
+			return err
+		}
+	}
+	progress, done := statusLine(cmd.ErrOrStderr())
+	result, err := demo.Run(ctx, demo.Options{Program: program, Version: version(), Costs: true, Progress: progress})
+	done()
+	if err != nil {
+		dir.Abandon()
+		return err
+	}
+	if dir != nil {
+		if _, err := dir.Write(result); err != nil {
+			return err
+		}
+	}
+	out := cmd.OutOrStdout()
+	if o.json {
+		err = printJSON(out, result.Report)
+	} else {
+		err = demo.WriteText(out, result.Report, terminalWidth(os.Stdout), colour(os.Stdout))
+	}
+	if err != nil {
+		return err
+	}
+	return o.page.finish(ctx, out, result.Report)
 }
 
 // statusLine is one line on a terminal that says what is being done, and nothing

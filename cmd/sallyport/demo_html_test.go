@@ -4,9 +4,13 @@
 package main
 
 import (
+	"bufio"
 	"bytes"
 	"encoding/json"
+	"io"
+	"net/http"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -46,6 +50,120 @@ func TestDemoRulesLoad(t *testing.T) {
 		}
 		if !strings.Contains(text, "mode: "+mode) {
 			t.Errorf("under %s stands\n%s", mode, text)
+		}
+	}
+}
+
+// TestDemoPage: a real run makes a page of all that was found, in a file and at
+// an address that ends with the command.
+func TestDemoPage(t *testing.T) {
+	bin, err := exec.LookPath("sallyport")
+	if err != nil {
+		t.Fatal(err)
+	}
+	file := filepath.Join(t.TempDir(), "report.html")
+	cmd := exec.Command(bin, "demo", "--html", file, "--serve")
+	cmd.Env = append(os.Environ(), "DISPLAY=:0", "TMPDIR="+t.TempDir()) // no terminal: no browser
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var stderr bytes.Buffer
+	cmd.Stderr = &stderr
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = cmd.Process.Kill() }() // it has ended, unless the test fails
+	address := ""
+	for lines := bufio.NewScanner(out); address == "" && lines.Scan(); {
+		if _, rest, ok := strings.Cut(lines.Text(), "The report is at http://"); ok {
+			address, _, _ = strings.Cut(rest, "/")
+		}
+	}
+	if address == "" {
+		t.Fatalf("it is not served: %v, %s", cmd.Wait(), &stderr)
+	}
+	page, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if info, err := os.Stat(file); err != nil || info.Mode().Perm() != 0o644 || len(page) >= demo.PageLimit {
+		t.Errorf("%d bytes in the file, %v, %v", len(page), info.Mode(), err)
+	}
+	shown := getPage(t, "GET", address, address, "/")
+	if shown.status != http.StatusOK || shown.body != string(page) || shown.head.Get("Content-Type") != "text/html; charset=utf-8" {
+		t.Errorf("served is %d, %v, %.200s", shown.status, shown.head, shown.body)
+	}
+	for _, asked := range []struct {
+		method, host, path string
+		status             int
+	}{
+		{"HEAD", address, "/", http.StatusOK},
+		{"GET", "rebound.example", "/", http.StatusMisdirectedRequest},
+		{"GET", "localhost", "/", http.StatusMisdirectedRequest},
+		{"GET", address, "/favicon.ico", http.StatusNotFound},
+		{"POST", address, "/", http.StatusMethodNotAllowed},
+	} {
+		if got := getPage(t, asked.method, address, asked.host, asked.path); got.status != asked.status || strings.Contains(got.body, "canary") {
+			t.Errorf("%s %s of %s: %d, %.100s", asked.method, asked.path, asked.host, got.status, got.body)
+		}
+	}
+	if n := strings.Count(string(page), `<pre class="yaml"`); n < 8 {
+		t.Errorf("the guide has %d policies only: its questions go by rows that are not there", n)
+	}
+	for _, row := range demoTable {
+		if !strings.Contains(string(page), `data-row="`+row.row+`"`) {
+			t.Errorf("the page does not have %s", row.row)
+		}
+	}
+	if err := cmd.Process.Signal(os.Interrupt); err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Wait(); err != nil || stderr.Len() > 0 {
+		t.Errorf("ended with %v, and said %s", err, &stderr)
+	}
+}
+
+type gotPage struct {
+	status int
+	head   http.Header
+	body   string
+}
+
+// getPage asks the server at address for a path of host.
+func getPage(t *testing.T, method, address, host, path string) gotPage {
+	t.Helper()
+	req, err := http.NewRequestWithContext(t.Context(), method, "http://"+address+path, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	req.Host = host
+	transport := &http.Transport{DisableKeepAlives: true} // and no proxy
+	resp, err := transport.RoundTrip(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	body, err := io.ReadAll(resp.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return gotPage{resp.StatusCode, resp.Header, string(body)}
+}
+
+func TestDemoOpensABrowser(t *testing.T) {
+	for _, test := range []struct {
+		terminal bool
+		env      map[string]string
+		want     bool
+	}{
+		{true, map[string]string{"DISPLAY": ":0"}, true},
+		{true, map[string]string{"WAYLAND_DISPLAY": "wayland-0"}, true},
+		{true, nil, false},
+		{false, map[string]string{"DISPLAY": ":0", "WAYLAND_DISPLAY": "wayland-0"}, false},
+	} {
+		if got := atDesktop(test.terminal, func(name string) string { return test.env[name] }); got != test.want {
+			t.Errorf("terminal %v, %v: %v", test.terminal, test.env, got)
 		}
 	}
 }
