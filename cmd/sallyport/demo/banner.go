@@ -6,7 +6,6 @@ package demo
 import (
 	"bufio"
 	"errors"
-	"fmt"
 	"io"
 	"net"
 	"sync"
@@ -15,6 +14,7 @@ import (
 
 // A bannerOrigin speaks first, as ssh does (RFC 4253 §4.2), and knows no TLS.
 type bannerOrigin struct {
+	fail func(error)
 	l    net.Listener
 	done sync.WaitGroup
 }
@@ -25,8 +25,8 @@ const (
 )
 
 func (b *bannerOrigin) start() (err error) {
-	if b.l, err = net.Listen("tcp", "127.0.0.1:0"); err != nil {
-		return fmt.Errorf("listening on loopback for the ssh origin: %w", err)
+	if b.l, err = loopback("the ssh origin"); err != nil {
+		return err
 	}
 	b.done.Go(b.serve)
 	return nil
@@ -38,13 +38,7 @@ func (b *bannerOrigin) close() {
 }
 
 func (b *bannerOrigin) serve() {
-	for {
-		c, err := b.l.Accept()
-		if err != nil {
-			return
-		}
-		b.done.Go(func() { b.greet(c) })
-	}
+	accept(b.l, b.fail, func(c net.Conn) { b.done.Go(func() { b.greet(c) }) })
 }
 
 func (b *bannerOrigin) greet(c net.Conn) {

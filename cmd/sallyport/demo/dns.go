@@ -24,7 +24,7 @@ type nameServer struct {
 func startNames() (*nameServer, error) {
 	conn, err := net.ListenPacket("udp", "127.0.0.1:0")
 	if err != nil {
-		return nil, fmt.Errorf("listening on loopback for questions about names: %w", err)
+		return nil, fmt.Errorf("listening for questions about names: %w; the comparison needs the address 127.0.0.1", err)
 	}
 	s := &nameServer{conn: conn, done: make(chan struct{})}
 	go s.serve()

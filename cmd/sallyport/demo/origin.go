@@ -40,6 +40,7 @@ type origin struct {
 	stray  *authority // whom nobody trusts
 	people *x509.CertPool
 	keys   io.Writer
+	fail   func(error) // told when no connection can be accepted
 
 	l    net.Listener
 	srv  *http.Server
@@ -56,13 +57,13 @@ type origin struct {
 const exporter = "EXPERIMENTAL-sallyport-demo"
 
 func (o *origin) start() (err error) {
-	if o.l, err = net.Listen("tcp", "127.0.0.1:0"); err != nil {
-		return fmt.Errorf("listening on loopback for the origins: %w", err)
+	if o.l, err = loopback("the origins"); err != nil {
+		return err
 	}
 	o.visits, o.certs, o.speak = make(map[string][]visit), make(map[string]*tls.Certificate), make(map[string]*tls.Config)
 	o.srv = &http.Server{Handler: o, ErrorLog: log.New(io.Discard, "", 0)} // what goes wrong is seen at the other end
 	s := &splitListener{Listener: o.l, next: make(chan net.Conn), closed: make(chan struct{}), tls: &tls.Config{GetConfigForClient: o.configFor}}
-	o.done.Go(s.accept)
+	o.done.Go(func() { s.accept(o.fail) })
 	o.done.Go(func() { _ = o.srv.Serve(s) })
 	return nil
 }
@@ -204,16 +205,10 @@ func (s *splitListener) Accept() (net.Conn, error) {
 	}
 }
 
-func (s *splitListener) accept() {
+func (s *splitListener) accept(fail func(error)) {
 	var telling sync.WaitGroup
 	defer telling.Wait()
-	for {
-		c, err := s.Listener.Accept()
-		if err != nil {
-			return
-		}
-		telling.Go(func() { s.tell(c) })
-	}
+	accept(s.Listener, fail, func(c net.Conn) { telling.Go(func() { s.tell(c) }) })
 }
 
 // tell looks at the first byte.

@@ -31,12 +31,12 @@ func (t *trial) setUp(ctx context.Context) (err error) {
 		return err
 	}
 	t.closeLater(t.names.close)
-	t.origin = &origin{canary: t.canary, roots: t.roots, stray: t.stray, people: people, keys: t.rec}
+	t.origin = &origin{canary: t.canary, roots: t.roots, stray: t.stray, people: people, keys: t.rec, fail: t.fail}
 	if err := t.origin.start(); err != nil {
 		return err
 	}
 	t.closeLater(t.origin.close)
-	t.banner = &bannerOrigin{}
+	t.banner = &bannerOrigin{fail: t.fail}
 	if err := t.banner.start(); err != nil {
 		return err
 	}
@@ -47,11 +47,10 @@ func (t *trial) setUp(ctx context.Context) (err error) {
 			l    string
 			taps map[string]*tap
 		}{{t.origin.l.Addr().String(), t.webs}, {t.banner.l.Addr().String(), t.sshs}} {
-			tap, err := startTap(t.rec, leg, leg == "client", to.l)
+			tap, err := t.tap(leg, leg == "client", to.l)
 			if err != nil {
 				return err
 			}
-			t.closeLater(tap.close)
 			to.taps[leg] = tap
 		}
 	}
@@ -63,6 +62,16 @@ func (t *trial) setUp(ctx context.Context) (err error) {
 		"policy.yaml": []byte(policyText(t.o.Columns, t.o.Rules)),
 		"users":       append([]byte(user+":"), append(hash, '\n')...),
 	})
+}
+
+// tap starts one that is closed with the trial.
+func (t *trial) tap(leg string, direct bool, to string) (*tap, error) {
+	out := &tap{leg: leg, direct: direct, to: to, rec: t.rec, fail: t.fail}
+	if err := out.start(); err != nil {
+		return nil, err
+	}
+	t.closeLater(out.close)
+	return out, nil
 }
 
 // certificates makes the origins' authority, the gateway's CA and who holds

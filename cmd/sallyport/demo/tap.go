@@ -5,6 +5,7 @@ package demo
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"net/netip"
@@ -18,6 +19,7 @@ type tap struct {
 	direct bool
 	to     string
 	rec    *Recording
+	fail   func(error)
 	l      net.Listener
 
 	open  sync.WaitGroup
@@ -25,15 +27,39 @@ type tap struct {
 	conns map[net.Conn]bool // nil: closed
 }
 
-// startTap records what goes to the address to. Close it.
-func startTap(rec *Recording, leg string, direct bool, to string) (*tap, error) {
+// start begins to record what goes to the address t.to. Close it.
+func (t *tap) start() (err error) {
+	if t.l, err = loopback("the wire to " + t.to); err != nil {
+		return err
+	}
+	t.conns = make(map[net.Conn]bool)
+	t.open.Go(t.serve)
+	return nil
+}
+
+// loopback listens on this machine for what is named.
+func loopback(what string) (net.Listener, error) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
-		return nil, fmt.Errorf("listening on loopback for the wire to %s: %w", to, err)
+		return nil, fmt.Errorf("listening for %s: %w; the comparison needs the address 127.0.0.1", what, err)
 	}
-	t := &tap{leg: leg, direct: direct, to: to, rec: rec, l: l, conns: make(map[net.Conn]bool)}
-	t.open.Go(t.serve)
-	return t, nil
+	return l, nil
+}
+
+// accept takes the connections of a listener until it is closed. That nothing can be
+// accepted any more is told to fail: it must not look like a refusal.
+func accept(l net.Listener, fail func(error), each func(net.Conn)) {
+	for {
+		c, err := l.Accept()
+		if errors.Is(err, net.ErrClosed) {
+			return
+		}
+		if err != nil {
+			fail(err)
+			return
+		}
+		each(c)
+	}
 }
 
 func (t *tap) addr() netip.AddrPort { return addrOf(t.l.Addr()) }
@@ -51,14 +77,10 @@ func (t *tap) close() {
 }
 
 func (t *tap) serve() {
-	for {
-		c, err := t.l.Accept()
-		if err != nil {
-			return
-		}
+	accept(t.l, t.fail, func(c net.Conn) {
 		f := t.rec.open(t.leg, t.direct, addrOf(c.RemoteAddr()), addrOf(c.LocalAddr()))
 		t.open.Go(func() { t.pass(f, c) })
-	}
+	})
 }
 
 // pass moves bytes until both directions have ended.

@@ -37,6 +37,10 @@ type Result struct {
 	Recording *Recording
 }
 
+// neededFiles is how many files this process and the gateway each have to be able to
+// open: connections are two, and openConns of them are held at once.
+const neededFiles = 2*openConns + 400
+
 // longest is how long a run may take, on whatever machine.
 const longest = 2 * time.Minute
 
@@ -52,7 +56,12 @@ func Run(ctx context.Context, o Options) (*Result, error) {
 	if o.Progress == nil {
 		o.Progress = func(string) {}
 	}
-	t := &trial{o: o, rec: newRecording(), started: time.Now(), env: environment()}
+	if n := openFiles(); n != 0 && n < neededFiles {
+		return nil, fmt.Errorf("a process may open %d files here, and the comparison needs %d: raise that with ulimit -n", n, neededFiles)
+	}
+	ctx, fail := context.WithCancelCause(ctx)
+	defer fail(nil)
+	t := &trial{o: o, fail: fail, rec: newRecording(), started: time.Now(), env: environment()}
 	ctx, cancel := context.WithTimeoutCause(ctx, longest, fmt.Errorf("it was not done after %s", longest))
 	defer cancel()
 	dir, err := os.MkdirTemp("", "sallyport-demo-")
@@ -76,6 +85,7 @@ func Run(ctx context.Context, o Options) (*Result, error) {
 type trial struct {
 	o       Options
 	started time.Time
+	fail    func(error)   // ends the run: something of our own does not work
 	stopped time.Duration // when the gateway of the exchanges was, on the recording's clock
 	dir     string
 	env     []string
@@ -138,10 +148,9 @@ func (t *trial) run(ctx context.Context) error {
 		return err
 	}
 	t.closeLater(func() { _ = t.gateway.stop() }) // once more, if it was: nothing
-	if t.atGate, err = startTap(t.rec, "client", false, t.gateway.addr); err != nil {
+	if t.atGate, err = t.tap("client", false, t.gateway.addr); err != nil {
 		return err
 	}
-	t.closeLater(t.atGate.close)
 	for _, id := range t.o.Columns {
 		c := &column{id: id, mode: modeOf(id, t.o.Rules), trial: t}
 		t.columns = append(t.columns, c)
