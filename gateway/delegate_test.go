@@ -20,7 +20,6 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
-	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -55,11 +54,7 @@ type originConnKey struct{}
 // says. The origin compares the name in the certificate with the one in the
 // request's path.
 func delegating(t *testing.T, path func(*Server), mode string, protocols ...string) *delegation {
-	d := &delegation{minted: map[string]*tls.Certificate{}, conns: map[any]string{}, life: time.Hour}
-	d.rig = newRig(t, "  - {name: own, from: any, to: 127.0.0.0/8, ports: any, mode: ["+mode+"], allow_private: true, origin: {client_cert: {mint: {}}}}\n", path, believing, func(s *Server) {
-		s.Delegate = d.mint
-	})
-	d.issuer = d.rig.cert
+	d := delegatingBy(t, path, "  - {name: own, from: any, to: 127.0.0.0/8, ports: any, mode: ["+mode+"], allow_private: true, origin: {client_cert: {mint: {}}}}\n")
 	pool := x509.NewCertPool()
 	pool.AddCert(d.issuer.Leaf)
 	origin := httptest.NewUnstartedServer(http.HandlerFunc(d.serve))
@@ -74,6 +69,14 @@ func delegating(t *testing.T, path func(*Server), mode string, protocols ...stri
 	t.Cleanup(origin.Close)
 	d.origin = origin.Listener.Addr().String()
 	d.trust("one", protocols...)
+	return d
+}
+
+// delegatingBy makes a rig with rules, and no origin.
+func delegatingBy(t *testing.T, path func(*Server), rules string) *delegation {
+	d := &delegation{minted: map[string]*tls.Certificate{}, conns: map[any]string{}, life: time.Hour}
+	d.rig = newRig(t, rules, path, believing, func(s *Server) { s.Delegate = d.mint })
+	d.issuer = d.rig.cert
 	return d
 }
 
@@ -192,57 +195,6 @@ func (d *delegation) alone(user string) *http.Response {
 func onDelegatedPaths(t *testing.T, f func(t *testing.T, path func(*Server), protocols ...string)) {
 	onBothPaths(t, func(t *testing.T, path func(*Server)) { f(t, path) })
 	t.Run("h2", func(t *testing.T) { f(t, func(*Server) {}, "h2", "http/1.1") })
-}
-
-// TestLaw7UsersNeverMixAtOrigins: hundreds of users by one rule, interleaved at
-// random over shared client connections, with reloads and users that are looked
-// at again in between. No origin ever meets one in the name of another.
-func TestLaw7UsersNeverMixAtOrigins(t *testing.T) {
-	onDelegatedPaths(t, func(t *testing.T, path func(*Server), protocols ...string) {
-		d := delegating(t, path, "originate", protocols...)
-		users := 400
-		if testing.Short() {
-			users = 60
-		}
-		var asked sync.WaitGroup
-		for range 8 {
-			asked.Go(func() {
-				c := d.dial(d.addr)
-				defer c.Close()
-				_ = c.SetDeadline(time.Now().Add(2 * time.Minute))
-				br := bufio.NewReader(c)
-				for n := range users {
-					// Some often, so that connections are kept and taken again.
-					user := fmt.Sprintf("user-%d", rand.IntN(1+rand.IntN(users)))
-					switch {
-					case n%97 == 50:
-						d.server.Recheck()
-					case n%61 == 30:
-						d.forget(user, time.Hour)
-					case n%131 == 70:
-						d.trust(fmt.Sprint(rand.IntN(3)), protocols...)
-					}
-					res, err := d.by(c, br, user)
-					if err != nil || res.StatusCode != http.StatusOK {
-						t.Errorf("%s: %v %v", user, res, err)
-						return
-					}
-				}
-			})
-		}
-		asked.Wait()
-		d.mu.Lock()
-		defer d.mu.Unlock()
-		slices.Sort(d.mixed)
-		for _, m := range slices.Compact(d.mixed) {
-			t.Error(m)
-		}
-		reused := d.requests - len(d.conns)
-		if d.requests < 8*users || reused < users {
-			t.Errorf("%d requests, %d connections: the test asks nothing", d.requests, len(d.conns))
-		}
-		t.Logf("%d requests, %d connections, %d requests in resumed sessions", d.requests, len(d.conns), d.resumed)
-	})
 }
 
 // TestNobodyIsNotDelegated: a request of which it is not proven whose it is never
