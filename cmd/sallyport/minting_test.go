@@ -4,6 +4,7 @@
 package main
 
 import (
+	"bytes"
 	"os"
 	"path/filepath"
 	"strings"
@@ -56,5 +57,22 @@ func TestPolicyWithoutItsIssuerIsNotLoaded(t *testing.T) {
 	}
 	if _, err := l.gen.Mint("again.a.test", 0); err != nil {
 		t.Errorf("what is in force: %v", err)
+	}
+}
+
+// What of the constraint is not kept by a certificate is told.
+func TestStatusOfWhatIsMinted(t *testing.T) {
+	hosts := policy.Interceptable{Names: []string{"a.test"}}
+	for want, m := range map[string]*caMints{
+		"": nil,
+		"under the policy in force, certificates can be minted for: a.test\n":                                                                                                        {Hosts: hosts, Constrained: true},
+		"under the policy in force, certificates can be minted for: a.test; not gw.test, the gateway's own\n":                                                                        {Hosts: hosts, Own: []string{"gw.test"}, Constrained: true},
+		"under the policy in force, certificates can be minted for: a.test\nthe gateway alone holds to that: the intercept issuer was imported, and its certificate is as it came\n": {Hosts: hosts},
+		"under the policy in force, certificates can be minted for: a.test\nnone is, because there is no issuer for that: no key\n":                                                  {Hosts: hosts, Error: "no key"},
+	} {
+		var b bytes.Buffer
+		if m.print(&b); b.String() != want {
+			t.Errorf("%q, want %q", b.String(), want)
+		}
 	}
 }
