@@ -128,7 +128,7 @@ func TestEverythingIsRead(t *testing.T) {
 		return p.Rules[i]
 	}
 	r := rule("tunnels")
-	want := TunnelOptions{AnySNI: true, OptionalTLS: true, ALPN: []string{"h2"}, Idle: 90 * time.Second, MaxDuration: 8 * time.Hour, MaxBytes: 1 << 30}
+	want := TunnelOptions{AnySNI: true, HiddenName: true, OptionalTLS: true, ALPN: []string{"h2"}, Idle: 90 * time.Second, MaxDuration: 8 * time.Hour, MaxBytes: 1 << 30}
 	if fmt.Sprint(r.Tunnel) != fmt.Sprint(want) {
 		t.Errorf("tunnel options %+v, want %+v", r.Tunnel, want)
 	}
