@@ -5,6 +5,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -32,19 +33,22 @@ this run. It takes some ten seconds and needs no network, no root and no set-up.
   sallyport demo --serve
   sallyport demo --html report.html
   sallyport demo --json > report.json
-  sallyport demo --pcap wires && wireshark wires/intercept.pcapng`,
+  sallyport demo --pcap wires && wireshark wires/intercept.pcapng
+  sallyport demo --policy policy.yaml`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			ctx, stop := signal.NotifyContext(commandContext(cmd), syscall.SIGTERM, syscall.SIGINT)
 			defer stop()
-			if err := compareModes(ctx, cmd, o); err != nil {
-				return &exitError{exitFailed, err}
+			err := compareModes(ctx, cmd, o)
+			if told := (*exitError)(nil); err == nil || errors.As(err, &told) {
+				return err
 			}
-			return nil
+			return &exitError{exitFailed, err}
 		},
 	}
 	cmd.Flags().BoolVar(&o.json, "json", false, "print the report as JSON")
 	cmd.Flags().StringVar(&o.packets, "pcap", "", "write the wires to a new `directory`, as packets with the keys to read them by")
+	cmd.Flags().StringVar(&o.policy, "policy", "", "compare the modes and settings of the rules of a policy `file`, instead of the bare modes")
 	o.page.flags(cmd)
 	return cmd
 }
@@ -52,6 +56,7 @@ this run. It takes some ten seconds and needs no network, no root and no set-up.
 type demoOptions struct {
 	json    bool
 	packets string // a directory; "": nowhere
+	policy  string // a file; "": the modes as they are
 	page    demoPage
 }
 
@@ -62,6 +67,13 @@ func compareModes(ctx context.Context, cmd *cobra.Command, o demoOptions) error 
 	if err != nil {
 		return fmt.Errorf("finding this program, to run it as the gateway: %w", err)
 	}
+	run := demo.Options{Program: program, Version: version(), Costs: true}
+	if o.policy != "" {
+		run.Columns = []string{"direct"}
+		if run.Ways, run.Notes, err = demoWays(cmd.ErrOrStderr(), o.policy); err != nil {
+			return err
+		}
+	}
 	if err := o.page.check(); err != nil {
 		return err
 	}
@@ -71,8 +83,9 @@ func compareModes(ctx context.Context, cmd *cobra.Command, o demoOptions) error 
 			return err
 		}
 	}
-	progress, done := statusLine(cmd.ErrOrStderr())
-	result, err := demo.Run(ctx, demo.Options{Program: program, Version: version(), Costs: true, Progress: progress})
+	var done func()
+	run.Progress, done = statusLine(cmd.ErrOrStderr())
+	result, err := demo.Run(ctx, run)
 	done()
 	if err != nil {
 		dir.Abandon()

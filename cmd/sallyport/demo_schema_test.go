@@ -53,7 +53,7 @@ func TestDemoSchemaRefuses(t *testing.T) {
 	whole := func() *demo.Report {
 		return &demo.Report{
 			Version: demo.Version,
-			Columns: []demo.Column{{ID: "direct"}},
+			Columns: []demo.Column{{ID: "direct", Mode: "direct"}},
 			Groups:  []demo.Group{{ID: "wire", Rows: []demo.Row{{ID: "wire.client_canary", Cells: []demo.Cell{{Text: "x", Value: 1}}}}}},
 			Exchanges: []demo.Exchange{{
 				ID: "direct/login", Column: "direct", Name: "login",

@@ -23,19 +23,19 @@ import (
 // A client is somebody who wants to reach origins in the way of one column. It is
 // the same whatever the gateway's rules turn out to be.
 type client struct {
-	column string
-	proxy  string // the gateway's address; unused by direct
-	https  string // port of the origin, as URLs have it
-	ssh    string
-	roots  *x509.CertPool
-	keys   io.Writer // nil: none are written
-	own    *tls.Certificate
+	mode  string // of its way
+	proxy string // the gateway's address; unused by direct
+	https string // port of the origin, as URLs have it
+	ssh   string
+	roots *x509.CertPool
+	keys  io.Writer // nil: none are written
+	own   *tls.Certificate
 }
 
 // plain reports whether the client speaks plain HTTP and has TLS done for it.
-func (c *client) plain() bool { return c.column == originate || c.column == relay }
+func (c *client) plain() bool { return c.mode == originate || c.mode == relay }
 
-func (c *client) direct() bool { return c.column == direct }
+func (c *client) direct() bool { return c.mode == direct }
 
 // url is where the client finds a path of an origin.
 func (c *client) url(host, path string) string {

@@ -43,7 +43,7 @@ func (c *cost) samples(column string) []Sample {
 // measure looks at one column with a gateway that has done nothing else.
 func (t *trial) measure(ctx context.Context, c *column) (out *cost, err error) {
 	out = &cost{}
-	cl := t.client(c.id)
+	cl := t.client(c.way)
 	_, cl.https, _ = strings.Cut(t.origin.l.Addr().String(), ":")
 	cl.keys = nil // a line for each of some thousand sessions
 	pid := 0

@@ -5,6 +5,7 @@ package demo
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 )
 
@@ -28,76 +29,112 @@ const (
 	password = "demonstration"
 )
 
-// policyText is a policy in which each column of hosts has the rules of a mode: its
+// policyText is a policy in which the hosts of each way have the rules of a mode: its
 // own, unless modes says another.
-func policyText(columns []string, modes map[string]string) string {
+func policyText(ways []Way, modes map[string]string) string {
 	var b strings.Builder
-	b.WriteString(`version: 1
-clients: {users: {user: ` + user + `}}
-origins:
-  demo: {roots: roots.pem}
-  ours: {roots: roots.pem, client_cert: {cert: gateway.crt, key: gateway.key}}
-  delegated: {roots: roots.pem, client_cert: {mint: {}}}
-rules:
-`)
-	for _, column := range columns {
-		if column == direct {
+	b.WriteString("version: 1\nclients: {users: {user: " + user + "}}\norigins:\n")
+	profiles := func(of string, more string) {
+		for _, p := range []struct{ name, keys string }{
+			{"demo", ""},
+			{"ours", "client_cert: {cert: gateway.crt, key: gateway.key}"},
+			{"delegated", "client_cert: {mint: {}}"},
+		} {
+			fmt.Fprintf(&b, "  %s: {%s}\n", p.name+of, listed("roots: roots.pem", p.keys, more))
+		}
+	}
+	profiles("", "")
+	for _, w := range ways {
+		if w.Origin != "" {
+			profiles("-"+w.ID, w.Origin)
+		}
+	}
+	b.WriteString("rules:\n")
+	for _, w := range ways {
+		if w.Mode == direct {
 			continue
 		}
-		mode := modeOf(column, modes)
-		for _, rule := range rulesOf(column, mode) {
-			fmt.Fprintf(&b, "  - %s\n", rule)
+		for _, rule := range rulesOf(w, modeOf(w, modes)) {
+			fmt.Fprintf(&b, "  - {%s}\n", rule)
 		}
 	}
 	return b.String()
 }
 
-func modeOf(column string, modes map[string]string) string {
-	if m, ok := modes[column]; ok {
+func modeOf(w Way, modes map[string]string) string {
+	if m, ok := modes[w.ID]; ok {
 		return m
 	}
-	return column
+	return w.Mode
 }
 
-// mainRule is the one that most exchanges of a column are about.
-func mainRule(column, mode string) string {
-	return allowing(column, column, "127.0.0.0/8", "."+hostOf("", column), mode, "demo", "")
+// mainRule is the one that most exchanges of a way are about.
+func mainRule(w Way, mode string) string {
+	return "{" + allowing(w, mode, ruleFor{from: "127.0.0.0/8", origin: "demo"}) + "}"
 }
 
-// rulesOf are what a column's hosts have: what one would write to have there, in the
+// rulesOf are what a way's hosts have: what one would write to have there, in the
 // mode, what is asked for. Where the mode cannot have it, it goes without.
-func rulesOf(column, mode string) []string {
-	rule := func(host, from, origin, extra string) string {
-		return allowing(column+"-"+host, column, from, hostOf(host, column), mode, origin, extra)
-	}
+func rulesOf(w Way, mode string) []string {
 	deny := func(host, what string) string {
-		return fmt.Sprintf("{name: %s-%s, from: any, to: %s, %smode: deny}", column, host, hostOf(host, column), what)
+		return listed("name: "+w.ID+"-"+host, "from: any", "to: "+hostOf(host, w.ID), what, "mode: deny")
 	}
-	ssh, upload := "", "limits: {request_body: %d}"
+	upload := ruleFor{host: uploadHost, from: "127.0.0.0/8", origin: "demo"}
 	if mode == tunnelled {
-		ssh, upload = "tunnel: {tls: optional}", "tunnel: {max_bytes: %d}"
+		upload.tunnel = fmt.Sprintf("max_bytes: %d", maxBody)
+	} else {
+		upload.limits = fmt.Sprintf("request_body: %d", maxBody)
 	}
-	return []string{
+	out := []string{
 		deny(deniedHost, ""),
-		deny(methodHost, "methods: DELETE, "),
-		deny(pathHost, "paths: /private/**, "),
-		rule(uploadHost, "127.0.0.0/8", "demo", fmt.Sprintf(upload, maxBody)),
-		rule(sshHost, "127.0.0.0/8", "demo", ssh),
-		rule(oursHost, "127.0.0.0/8", "ours", ""),
-		rule(delegatedHost, "users", "delegated", ""),
-		mainRule(column, mode),
+		deny(methodHost, "methods: DELETE"),
+		deny(pathHost, "paths: /private/**"),
+		allowing(w, mode, upload),
+		allowing(w, mode, ruleFor{host: oursHost, from: "127.0.0.0/8", origin: "ours"}),
+		allowing(w, mode, ruleFor{host: delegatedHost, from: "users", origin: "delegated"}),
 	}
+	if !w.own() && mode == tunnelled { // who has a rule has decided it
+		out = append(out, allowing(w, mode, ruleFor{host: sshHost, from: "127.0.0.0/8", tunnel: "tls: optional"}))
+	}
+	return append(out, allowing(w, mode, ruleFor{from: "127.0.0.0/8", origin: "demo"}))
 }
 
-func allowing(name, column, from, to, mode, origin, extra string) string {
-	parts := []string{"name: " + name, "from: " + from, "to: " + to, "ports: any", "mode: " + mode}
-	if mode == originate || mode == intercept {
-		parts = append(parts, "origin: "+origin)
+// A ruleFor is what differs between the rules of a way.
+type ruleFor struct {
+	host           string // "": all of the way's
+	from, origin   string
+	tunnel, limits string // keys of these sections
+}
+
+// allowing is a rule, without its braces.
+func allowing(w Way, mode string, r ruleFor) string {
+	name, to := w.ID, "."+hostOf("", w.ID)
+	if r.host != "" {
+		name, to = w.ID+"-"+r.host, hostOf(r.host, w.ID)
 	}
-	if extra != "" {
-		parts = append(parts, extra)
+	section := func(name, keys string, goes bool) string {
+		if keys == "" || !goes {
+			return ""
+		}
+		return name + ": {" + keys + "}"
 	}
-	return "{" + strings.Join(append(parts, "allow_private: true"), ", ") + "}"
+	verifies, origin := mode == originate || mode == intercept, ""
+	if verifies {
+		origin = "origin: " + r.origin
+		if w.Origin != "" {
+			origin += "-" + w.ID
+		}
+	}
+	return listed("name: "+name, "from: "+r.from, "to: "+to, "ports: any", "mode: "+mode, origin,
+		section("tunnel", listed(w.Tunnel, r.tunnel), mode == tunnelled),
+		section("intercept", w.Intercept, mode == intercept),
+		section("response", section("rewrite", w.Rewrite, true), mode == originate),
+		section("limits", r.limits, true), "allow_private: true")
+}
+
+// listed are the parts that there are, as a policy lists them.
+func listed(parts ...string) string {
+	return strings.Join(slices.DeleteFunc(parts, func(p string) bool { return p == "" }), ", ")
 }
 
 // hostOf is the name of an origin in a column; "" is the domain of all of them.

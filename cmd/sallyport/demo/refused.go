@@ -35,6 +35,11 @@ func (x *exchange) refusedBy() string {
 			return byClient
 		}
 	}
+	for _, r := range x.records {
+		if originEvents[r.Event] != "" { // the client was told by an alert, which says little
+			return byGateway
+		}
+	}
 	return byOrigin
 }
 

@@ -23,6 +23,7 @@ type Report struct {
 	Started   time.Time  `json:"started"`
 	Seconds   float64    `json:"seconds"` // how long the run took
 	Machine   Machine    `json:"machine"`
+	Notes     []string   `json:"notes,omitempty"` // what readers are to be told
 	Columns   []Column   `json:"columns"`
 	Groups    []Group    `json:"groups"`
 	Exchanges []Exchange `json:"exchanges"`
@@ -39,9 +40,11 @@ type Machine struct {
 
 // A Column is one way from the client to the origin.
 type Column struct {
-	ID    string `json:"id"`    // "direct", the name of a mode, or that of a peer and its mode ("squid tunnel")
-	Title string `json:"title"` // for a heading
-	Rule  string `json:"rule"`  // the rule of the policy file that chose it; "": no gateway
+	ID    string   `json:"id"`              // "direct", the name of a mode, or that of a way of its own
+	Title string   `json:"title"`           // for a heading
+	Mode  string   `json:"mode"`            // "direct" or one of the modes
+	Rule  string   `json:"rule"`            // the rule of the policy file that chose it; "": no gateway
+	Notes []string `json:"notes,omitempty"` // what readers are to be told of it
 }
 
 // A Group is a question with its rows.

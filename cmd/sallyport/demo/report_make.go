@@ -4,6 +4,7 @@
 package demo
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"math"
@@ -28,12 +29,12 @@ type row struct {
 func (t *trial) report() *Report {
 	r := &Report{
 		Version: Version, Gateway: t.o.Version, Started: t.started.UTC().Round(0),
-		Machine: machine(),
+		Machine: machine(), Notes: t.o.Notes,
 	}
 	for _, c := range t.columns {
-		col := Column{ID: c.id, Title: c.id}
+		col := Column{ID: c.id, Title: cmp.Or(c.way.Title, c.id), Mode: c.way.Mode, Notes: c.way.Notes}
 		if c.id != direct {
-			col.Rule = mainRule(c.id, c.mode)
+			col.Rule = mainRule(c.way, c.mode)
 		}
 		r.Columns = append(r.Columns, col)
 		for _, x := range c.exchanges {

@@ -59,7 +59,7 @@ func (t *trial) setUp(ctx context.Context) (err error) {
 		return err
 	}
 	return t.write(map[string][]byte{
-		"policy.yaml": []byte(policyText(t.o.Columns, t.o.Rules)),
+		"policy.yaml": []byte(policyText(t.ways, t.o.Rules)),
 		"users":       append([]byte(user+":"), append(hash, '\n')...),
 	})
 }

@@ -7,6 +7,7 @@ import (
 	"cmp"
 	"fmt"
 	"io"
+	"strings"
 
 	"charm.land/lipgloss/v2"
 	"charm.land/lipgloss/v2/table"
@@ -24,7 +25,7 @@ func WriteText(w io.Writer, r *Report, width int, colour bool) error {
 	l := layoutOf(width, len(r.Columns))
 	heads := []string{""}
 	for _, c := range r.Columns {
-		heads = append(heads, c.Title)
+		heads = append(heads, l.head(c.Title))
 	}
 	for _, g := range r.Groups {
 		title := lipgloss.NewStyle()
@@ -46,6 +47,18 @@ func WriteText(w io.Writer, r *Report, width int, colour bool) error {
 			return err
 		}
 	}
+	for _, c := range r.Columns {
+		for _, note := range c.Notes {
+			if _, err := fmt.Fprintf(w, "%s: %s\n", c.Title, note); err != nil {
+				return err
+			}
+		}
+	}
+	for _, note := range r.Notes {
+		if _, err := fmt.Fprintln(w, note); err != nil {
+			return err
+		}
+	}
 	_, err := fmt.Fprintf(w, "Found in %.1f s on %s/%s with %d processors. How each row was found, and\nthe messages it was found from: sallyport demo --json\n",
 		r.Seconds, r.Machine.OS, r.Machine.Arch, r.Machine.CPUs)
 	return err
@@ -62,6 +75,15 @@ func layoutOf(width, columns int) layout {
 	width = min(max(width, textWidth), widestText)
 	other := max(12, (width-18)/max(columns, 1)-1)
 	return layout{max(12, width-columns*(other+1)), other}
+}
+
+// head is a title for a column: what is too long for one line, and has two words, goes
+// on two.
+func (l layout) head(title string) string {
+	if i := strings.LastIndexByte(title, ' '); i > 0 && len(title) >= l.other {
+		return title[:i] + "\n" + title[i+1:]
+	}
+	return title
 }
 
 // style is the width of a cell and, with colour, what it is worth.

@@ -22,6 +22,8 @@ type Options struct {
 	Version  string            // what it calls itself
 	Progress func(what string) // told what is being done; nil: nobody is
 	Columns  []string          // some of direct, originate, tunnel, intercept and relay; nil: all
+	Ways     []Way             // columns behind those
+	Notes    []string          // what readers are to be told
 
 	// Costs false leaves out the group cost, which is most of the time.
 	Costs bool
@@ -59,9 +61,13 @@ func Run(ctx context.Context, o Options) (*Result, error) {
 	if n := openFiles(); n != 0 && n < neededFiles {
 		return nil, fmt.Errorf("a process may open %d files here, and the comparison needs %d: raise that with ulimit -n", n, neededFiles)
 	}
+	ways, err := o.ways()
+	if err != nil {
+		return nil, err
+	}
 	ctx, fail := context.WithCancelCause(ctx)
 	defer fail(nil)
-	t := &trial{o: o, fail: fail, rec: newRecording(), started: time.Now(), env: environment()}
+	t := &trial{o: o, ways: ways, fail: fail, rec: newRecording(), started: time.Now(), env: environment()}
 	ctx, cancel := context.WithTimeoutCause(ctx, longest, fmt.Errorf("it was not done after %s", longest))
 	defer cancel()
 	dir, err := os.MkdirTemp("", "sallyport-demo-")
@@ -84,6 +90,7 @@ func Run(ctx context.Context, o Options) (*Result, error) {
 // A trial is one run.
 type trial struct {
 	o       Options
+	ways    []Way
 	started time.Time
 	fail    func(error)   // ends the run: something of our own does not work
 	stopped time.Duration // when the gateway of the exchanges was, on the recording's clock
@@ -110,7 +117,8 @@ type trial struct {
 
 // A column is what was found of one way.
 type column struct {
-	id, mode  string
+	id, mode  string // the mode of its rules, whatever the way says
+	way       Way
 	trial     *trial
 	exchanges []*exchange
 	cost      *cost // nil: not measured
@@ -151,11 +159,11 @@ func (t *trial) run(ctx context.Context) error {
 	if t.atGate, err = t.tap("client", false, t.gateway.addr); err != nil {
 		return err
 	}
-	for _, id := range t.o.Columns {
-		c := &column{id: id, mode: modeOf(id, t.o.Rules), trial: t}
+	for _, w := range t.ways {
+		c := &column{id: w.ID, mode: modeOf(w, t.o.Rules), way: w, trial: t}
 		t.columns = append(t.columns, c)
 		for _, a := range t.attempts() {
-			t.o.Progress(id + ": " + a.name)
+			t.o.Progress(c.id + ": " + a.name)
 			if err := c.try(ctx, a); err != nil {
 				return err
 			}
@@ -190,7 +198,7 @@ func (c *column) try(ctx context.Context, a attempt) error {
 	if err := c.trial.gateway.alive(); err != nil {
 		return err
 	}
-	cl := c.trial.client(c.id)
+	cl := c.trial.client(c.way)
 	if a.tls && cl.plain() {
 		return nil
 	}
@@ -205,13 +213,13 @@ func (c *column) try(ctx context.Context, a attempt) error {
 }
 
 // client is the one of a column, on the wires that are recorded.
-func (t *trial) client(column string) *client {
+func (t *trial) client(w Way) *client {
 	leg := "origin"
-	if column == direct {
+	if w.Mode == direct {
 		leg = "client"
 	}
 	return &client{
-		column: column, proxy: t.atGate.addr().String(), roots: t.trusted, own: t.own, keys: t.rec,
+		mode: w.Mode, proxy: t.atGate.addr().String(), roots: t.trusted, own: t.own, keys: t.rec,
 		https: port(t.webs[leg]), ssh: port(t.sshs[leg]),
 	}
 }
