@@ -97,7 +97,7 @@ func (c *compiler) compile(root *node) *Policy {
 	if root.before("include", "rules") {
 		files = append(files[1:], c)
 	}
-	p := &Policy{}
+	p := &Policy{Pages: c.pages(root)}
 	places := make(map[string]string)
 	for _, f := range files {
 		f.rules(p, places)

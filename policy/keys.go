@@ -144,6 +144,8 @@ var policySection = &section{title: "a policy", keys: []key{
 	{name: "never_intercept", value: some(destinationSyntax), doc: "destinations, with all below their names, whose connections no rule opens; a rule that would is refused there", example: "[banks, .health.example]"},
 	{name: "origins", value: value{form: names | empty, each: &value{form: mapping, section: originSection}}, doc: "trust profiles: how origins are verified and met", example: `{bank: {roots: certs/bank-ca.pem, min_tls: "1.3"}}`},
 	{name: "schedules", value: value{form: names | empty, each: &value{form: mapping, section: scheduleSection}}, doc: "times of the week", example: `{office-hours: {tz: Europe/Prague, days: mon-fri, hours: "07:00-19:00"}}`},
+	{name: "contact", value: aText, doc: "whom people are to ask about what was refused, for the gateway's own pages", example: "netsec@acme.example, ext. 4711"},
+	{name: "direct", value: some(destinationSyntax), doc: "destinations that the gateway's PAC file has clients reach without it; advice, and no decision", example: "[.intern.example, 10.0.0.0/8]"},
 	{name: "limits", value: value{form: names | empty, each: &value{form: mapping, section: limitSection}}, doc: "limits to refer to by name", example: "{gentle: {rate: 5/s, per: user}}"},
 	{name: "rules", value: value{form: mapping | list | empty, section: ruleSection}, required: true, doc: "the rules, in order: the first whose conditions hold decides"},
 	{name: "tests", value: value{form: mapping | list | empty, section: testSection}, doc: "what must be so: a policy whose tests fail does not load"},

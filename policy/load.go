@@ -26,6 +26,7 @@ type Policy struct {
 	Path       string // as it was named to Load
 	Rules      []*Rule
 	Origins    []*Origin // by name; one written into a rule is named "rule/" and the rule
+	Pages      Pages
 
 	index     *index // of Rules; nil: each is asked
 	groups    []namedClients

@@ -36,7 +36,7 @@ var defines = map[string]NameKind{
 
 // refers are the keys whose values may be names, by section.
 var refers = map[*section]map[string]NameKind{
-	policySection: {"clients": ClientGroup, "destinations": DestinationList, "never_intercept": DestinationList},
+	policySection: {"clients": ClientGroup, "destinations": DestinationList, "never_intercept": DestinationList, "direct": DestinationList},
 	ruleSection: {
 		"name": RuleName, "from": ClientGroup, "from_except": ClientGroup, "to": DestinationList, "to_except": DestinationList,
 		"schedule": ScheduleName, "origin": OriginProfile, "limits": LimitsName,
