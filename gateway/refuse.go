@@ -27,7 +27,10 @@ func (p *passage) refuse(err error) {
 	if errors.Is(err, context.Canceled) {
 		p.rec.Status = 0 // nobody is there to get it
 	}
-	answer := answerText{Status: e.Status, Title: http.StatusText(e.Status), Detail: e.Msg, Rule: e.Rule, ID: p.rec.ID, Cause: e.Cause}
+	answer := answerText{Status: e.Status, Title: http.StatusText(e.Status), Detail: e.Msg, Rule: e.Rule, ID: p.rec.ID, Cause: e.Cause, Own: p.s.OwnURL}
+	if p.gen != nil && p.gen.Policy != nil {
+		answer.Contact = p.gen.Policy.Pages.Contact
+	}
 	kind, body := answer.render(p.req.Fields.Value("Accept"))
 	fields := append(p.fields[:0],
 		field("Proxy-Status", proxyStatus(e, p.rec.ID)),
@@ -118,6 +121,9 @@ type answerText struct {
 	Rule   string `json:"rule,omitempty"`
 	Cause  string `json:"cause"`
 	ID     string `json:"id"`
+
+	Contact string `json:"contact,omitempty"` // whom people are to ask
+	Own     string `json:"-"`                 // where the gateway's own pages are
 }
 
 //go:embed refuse.html
@@ -143,5 +149,9 @@ func (a answerText) render(accept string) (contentType string, body []byte) {
 	if a.Rule != "" && !strings.Contains(a.Detail, a.Rule) {
 		line += fmt.Sprintf(" (rule %q)", a.Rule)
 	}
-	return "text/plain; charset=utf-8", []byte(line + " [" + a.ID + "]\n")
+	line += " [" + a.ID + "]"
+	if a.Contact != "" {
+		line += "; if this is wrong, ask " + a.Contact
+	}
+	return "text/plain; charset=utf-8", []byte(line + "\n")
 }

@@ -88,6 +88,10 @@ type Server struct {
 	// function of that name. nil: none.
 	OwnNames func(policy.Host) bool
 
+	// OwnURL is where the gateway's own pages are, for the page that refuses a
+	// request: http://gw.corp.test:3128. "": the page does not name it.
+	OwnURL string
+
 	// Standard serves clients and asks origins by net/http alone, without the
 	// engine of this package: slower, and to be compared with. HTTP/2 is always
 	// net/http's.

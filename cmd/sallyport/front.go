@@ -15,6 +15,7 @@ import (
 	"net/http"
 	"net/netip"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -28,7 +29,7 @@ import (
 )
 
 // A front is what clients meet that speak TLS to the gateway, and what is to be
-// had from the gateway itself. The zero front is for a gateway without TLS.
+// had from the gateway itself.
 type front struct {
 	o      tlsOptions
 	serve  acmeServeOptions
@@ -36,6 +37,7 @@ type front struct {
 	keeper *certs.Keeper
 	ca     *pki.CA   // nil: there is none
 	server *pki.ACME // nil: another authority issues
+	pages  *pages    // for people
 	watch  *watcher  // of the files; nil: there are none
 	again  chan struct{}
 	logger *zerolog.Logger
@@ -45,11 +47,10 @@ type front struct {
 // have to be obtained come after start: nothing waits for them.
 // ca is the gateway's own, nil when there is none.
 func openFront(ctx context.Context, o runOptions, ca *pki.CA, listeners []net.Listener, names *tunnel.Names, logger *zerolog.Logger) (*front, error) {
-	f := &front{o: o.tls, serve: o.acmeServe, ca: ca, again: make(chan struct{}, 1), logger: logger}
+	f := &front{o: o.tls, serve: o.acmeServe, hosts: listenAddrs(listeners), ca: ca, again: make(chan struct{}, 1), logger: logger}
 	if !f.o.wanted() {
 		return f, nil
 	}
-	f.hosts = listenAddrs(listeners)
 	f.keeper = &certs.Keeper{Files: f.o.pairs(), Report: f.report}
 	if len(f.o.names) > 0 {
 		if err := locateCA(ca, o, listeners); err != nil {
@@ -116,31 +117,40 @@ func (f *front) life() time.Duration {
 	return 30 * 24 * time.Hour
 }
 
-// configure has s meet clients by TLS, and answer for the gateway itself.
-func (f *front) configure(s *gateway.Server) {
-	if f.keeper == nil {
-		return
+// configure has s meet clients by TLS, where that is wanted, and answer for the
+// gateway itself.
+func (f *front) configure(s *gateway.Server, p *pages) {
+	for _, name := range f.o.names {
+		p.names = append(p.names, strings.ToLower(name))
 	}
-	s.TLS = f.keeper.Config()
-	var own []string
+	p.tls = len(p.names)
 	for _, a := range f.hosts {
-		own = append(own, a.String())
+		p.names = append(p.names, a.String())
 	}
-	s.OwnNames = gateway.OwnNames(append(own, f.o.names...)...)
-	s.Own = f
+	f.pages = p
+	if len(p.names) > 0 {
+		s.OwnURL = "http://" + net.JoinHostPort(p.names[0], strconv.Itoa(int(p.port)))
+	}
+	s.OwnNames, s.Own = gateway.OwnNames(p.names...), f
+	if f.keeper != nil {
+		s.TLS = f.keeper.Config()
+	}
 }
 
 // ServeHTTP answers requests for the gateway itself: an authority's http-01
-// challenges, the ACME server, and what everybody may know of the CA. Paths are
+// challenges, the ACME server, pages for people, and what everybody may know of the
+// CA. Paths are
 // taken as they are: those of OCSP requests may have // in them.
 func (f *front) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	switch {
-	case strings.HasPrefix(r.URL.Path, "/.well-known/acme-challenge/"):
+	switch ca := f.pages.ca(); {
+	case f.pages.has(r.URL.Path):
+		f.pages.ServeHTTP(w, r)
+	case f.keeper != nil && strings.HasPrefix(r.URL.Path, "/.well-known/acme-challenge/"):
 		f.keeper.HTTPHandler().ServeHTTP(w, r)
 	case f.server != nil && strings.HasPrefix(r.URL.Path, "/acme/"):
 		f.server.ServeHTTP(w, r)
-	case f.ca != nil:
-		f.ca.Publish().ServeHTTP(w, r)
+	case ca != nil:
+		ca.Publish().ServeHTTP(w, r)
 	default:
 		http.NotFound(w, r)
 	}
@@ -206,6 +216,12 @@ func (f *front) report(e certs.Event) {
 		line.Time("next_renewal", e.NextRenew.UTC())
 	}
 	line.Msg(e.Text)
+}
+
+// ownPort is the port of the first listener.
+func ownPort(listeners []net.Listener) uint16 {
+	a, _ := netip.ParseAddrPort(listeners[0].Addr().String())
+	return a.Port()
 }
 
 // listenAddrs are the addresses at which clients can connect: those that were

@@ -121,7 +121,7 @@ func run(o runOptions) error {
 		return err
 	}
 	strict := openHSTS(o.state, &logger)
-	hits, expiry, failed := &hits{state: o.state}, &expiry{logger: &logger}, &handshakes{}
+	hits, expiry, failed, refused := &hits{state: o.state}, &expiry{logger: &logger}, &handshakes{}, &refusals{}
 	server := &gateway.Server{
 		Generation: active.Generation,
 		Dialer:     tunnel.Dialer{Names: names},
@@ -130,8 +130,14 @@ func run(o runOptions) error {
 		HSTS:       strict.hosts,
 		CookieKey:  cookieKey(o.state, &logger),
 		Standard:   o.fastPath == "off",
-		Observe:    func(r *gateway.Record) { logRecord(&logger, r); hits.Observe(r); expiry.Observe(r); failed.Observe(r) },
-		ErrorLog:   log.New(warnings{&logger}, "", 0),
+		Observe: func(r *gateway.Record) {
+			logRecord(&logger, r)
+			hits.Observe(r)
+			expiry.Observe(r)
+			failed.Observe(r)
+			refused.Observe(r)
+		},
+		ErrorLog: log.New(warnings{&logger}, "", 0),
 	}
 	// Signals are caught before anybody can know that we listen.
 	signals := make(chan os.Signal, 2)
@@ -148,7 +154,7 @@ func run(o runOptions) error {
 		closeAll(listeners)
 		return err
 	}
-	front.configure(server)
+	front.configure(server, &pages{generation: active.Generation, ca: admin.ca.opened, refused: refused, port: ownPort(listeners)})
 	if err := who.meet(server, admin.ca); err != nil {
 		closeAll(listeners)
 		return &exitError{code: exitFailed, err: err}
