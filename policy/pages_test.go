@@ -39,7 +39,7 @@ func TestPagesThatCannotBe(t *testing.T) {
 	}
 	for text, want := range map[string]string{
 		"direct: any\nrules: []": "direct: any leaves the gateway nothing",
-		"destinations: {w: {glob: 'www*.big.example'}}\ndirect: w\nrules: []":          "direct has a glob, which a PAC file reads otherwise",
+		"destinations: {w: {glob: 'www*.big.example'}}\ndirect: w\nrules: []":      "direct has a glob, which a PAC file reads otherwise",
 		"direct: [" + many.String() + "]\nrules: []":                               "direct has more than 2000 entries",
 		"destinations: {u: {url: 'https://a.example/b/'}}\ndirect: [u]\nrules: []": "direct has URLs",
 	} {
