@@ -9,7 +9,11 @@ import "sallyport/gateway/h1"
 // that has its pages by https. f itself is used. It comes before Answer.
 func (x *Exchange) Request(f h1.Fields) h1.Fields {
 	f = x.cookies(f)
-	if !x.Secure || !x.Plain || x.Rewrite.KeepLinks {
+	if !x.Secure || !x.Plain {
+		return f
+	}
+	x.readable(f)
+	if x.Rewrite.KeepLinks {
 		return f
 	}
 	for i := range f {

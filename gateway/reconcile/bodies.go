@@ -1,0 +1,146 @@
+// Copyright 2026 The sallyport authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package reconcile
+
+import (
+	"bytes"
+	"mime"
+	"net/http"
+	"slices"
+	"strings"
+
+	"sallyport/gateway/h1"
+)
+
+// A Fitting is what becomes of the body of an answer.
+type Fitting uint8
+
+// The zero Fitting leaves a body as it is.
+const (
+	Whole Fitting = iota
+	Text          // links in it are made to fit
+	HTML          // the same, by Page
+)
+
+// FitBody says what becomes of the body of an answer with that status and the fields
+// f, and makes f say so: there is no length any more, the ETag is a weak one (RFC 9110
+// §8.8.1), and no digest is of these bytes. gzip says that the body has to be
+// unpacked first. f itself is used.
+//
+// Bodies stay whole that are a part of something, that may not be changed (RFC 9110
+// §7.7), that are encoded in another way, or whose characters are not ASCII where
+// ASCII is.
+func (x *Exchange) FitBody(f h1.Fields, status int) (out h1.Fields, fitting Fitting, gzip bool) {
+	if !x.Secure || !x.Plain || !x.Rewrite.Bodies {
+		return f, Whole, false
+	}
+	if status == http.StatusNotModified { // it is about what was changed before
+		weaken(f)
+		return f, Whole, false
+	}
+	encoding := f.Value("Content-Encoding")
+	gzip = strings.EqualFold(encoding, "gzip") || strings.EqualFold(encoding, "x-gzip")
+	fitting = fittingOf(f.Value("Content-Type"))
+	switch {
+	case fitting == Whole, status < 200, status == http.StatusPartialContent, status == http.StatusNoContent,
+		encoding != "" && !gzip && !strings.EqualFold(encoding, "identity"), count(f, "content-encoding") > 1, count(f, "content-range") > 0,
+		said(f, "cache-control", "no-transform"):
+		return f, Whole, false
+	}
+	weaken(f)
+	x.note("body")
+	return slices.DeleteFunc(WithoutDigests(f), func(f h1.Field) bool {
+		return f.ID == h1.ContentLength || equalFold(f.Name, "accept-ranges") || gzip && equalFold(f.Name, "content-encoding")
+	}), fitting, gzip
+}
+
+// fittingOf is what becomes of a body of that media type.
+func fittingOf(contentType string) Fitting {
+	media, params, err := mime.ParseMediaType(contentType)
+	if err != nil || !likeASCII(params["charset"]) {
+		return Whole
+	}
+	switch {
+	case media == "text/html", media == "application/xhtml+xml":
+		return HTML
+	case media == "text/css", media == "application/json", strings.HasPrefix(media, "application/") && strings.HasSuffix(media, "+json"):
+		return Text
+	}
+	return Whole
+}
+
+// likeASCII reports whether in a character set the bytes of ASCII stand for its
+// characters, and never for a part of another.
+func likeASCII(charset string) bool {
+	charset = strings.ToLower(charset)
+	switch charset {
+	case "", "utf-8", "utf8", "us-ascii", "ascii", "latin1", "euc-jp", "euc-kr", "koi8-r", "koi8-u":
+		return true
+	}
+	return strings.HasPrefix(charset, "iso-8859-") || strings.HasPrefix(charset, "windows-125")
+}
+
+// WithoutDigests is f without what is computed from a body's bytes (RFC 9530). f
+// itself is used.
+func WithoutDigests(f h1.Fields) h1.Fields {
+	return slices.DeleteFunc(f, func(f h1.Field) bool {
+		for _, name := range []string{"content-md5", "digest", "content-digest", "repr-digest"} {
+			if equalFold(f.Name, name) {
+				return true
+			}
+		}
+		return false
+	})
+}
+
+// weaken makes ETags say that what they stand for means the same and is not the same
+// bytes.
+func weaken(f h1.Fields) {
+	for i := range f {
+		if equalFold(f[i].Name, "etag") && bytes.HasPrefix(f[i].Value, []byte{'"'}) {
+			f[i].Value = append([]byte("W/"), f[i].Value...)
+		}
+	}
+}
+
+// readable asks for what FitBody can read, as far as the client could, too.
+func (x *Exchange) readable(f h1.Fields) {
+	if !x.Rewrite.Bodies {
+		return
+	}
+	for i := range f {
+		if !equalFold(f[i].Name, "accept-encoding") {
+			continue
+		}
+		can := "identity"
+		if said(f[i:i+1], "accept-encoding", "gzip") {
+			can = "gzip"
+		}
+		f[i].Value = []byte(can)
+	}
+}
+
+func count(f h1.Fields, lower string) (n int) {
+	for i := range f {
+		if equalFold(f[i].Name, lower) {
+			n++
+		}
+	}
+	return n
+}
+
+// said reports whether a list has a token.
+func said(f h1.Fields, lower, token string) bool {
+	for i := range f {
+		if !equalFold(f[i].Name, lower) {
+			continue
+		}
+		for one := range bytes.SplitSeq(f[i].Value, []byte{','}) {
+			if one, q, _ := bytes.Cut(one, []byte{';'}); equalFold(bytes.Trim(one, " \t"), token) {
+				return !bytes.Contains(q, []byte("q=0")) || bytes.Contains(q, []byte("q=0."))
+			}
+		}
+	}
+	return false
+}
