@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"sallyport/gateway/h1"
+	"sallyport/gateway/reconcile"
 	"sallyport/policy"
 )
 
@@ -177,7 +178,7 @@ type answerBody interface {
 
 // answer passes the origin's answer on.
 func (p *passage) answer(a *answer) {
-	f := p.changeAnswer(passOn(p.fields[:0], a.fields), a.status)
+	f := p.fitBody(a, p.changeAnswer(passOn(p.fields[:0], a.fields), a.status))
 	announced := announce(f, a.fields)
 	if len(announced) > len(f) && !a.none && p.req.Minor == 1 && p.req.Fields.HasToken(h1.TE, "trailers") {
 		a.length = -1 // HTTP/2 has trailers behind a known length, HTTP/1.1 only behind chunks
@@ -199,7 +200,11 @@ func (p *passage) answer(a *answer) {
 	}
 	if err == nil {
 		p.hold.release() // who has the answer may ask anew
-		err = gone(p.client.finish(p.changeBeside(passOn(p.fields[:0], a.body.trailers()), a.status)))
+		behind := p.changeBeside(passOn(p.fields[:0], a.body.trailers()), a.status)
+		if p.fitted {
+			behind = reconcile.WithoutDigests(behind)
+		}
+		err = gone(p.client.finish(behind))
 	}
 	p.rec.Sent = p.up.sent()
 	if err != nil {

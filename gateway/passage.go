@@ -38,6 +38,7 @@ type passage struct {
 	hold      *hold     // its place in what the rule's limits count; nil: there are none
 	fields    h1.Fields // of a message for the next hop
 	fit       reconcile.Exchange
+	fitted    bool     // the body is not as the origin sent it
 	authority []byte   // the origin's Host
 	secrets   [][]byte // that went with the request, in the forms in which an origin may repeat them, the longest first
 	known     *known   // of the route that was last taken on this connection; nil: none

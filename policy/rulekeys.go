@@ -76,6 +76,6 @@ var responseSection = &section{title: "response", keys: []key{
 		{name: "cookies", value: aFlag, doc: "cookies that a client without TLS would not keep", def: "true"},
 		{name: "hsts", value: aFlag, doc: "Strict-Transport-Security is taken out, and remembered: the host is not relayed to", def: "true"},
 		{name: "alt_svc", value: aFlag, doc: "Alt-Svc is taken out", def: "true"},
-		{name: "bodies", value: aFlag, pending: notYet, doc: "https links in bodies", def: "false"},
+		{name: "bodies", value: aFlag, doc: "https links in bodies that are HTML, CSS or JSON", def: "false"},
 	}}}, doc: "what of an https site a client without TLS could not use; with mode originate"},
 }}

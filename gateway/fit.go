@@ -1,0 +1,138 @@
+// Copyright 2026 The sallyport authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package gateway
+
+import (
+	"compress/gzip"
+	"fmt"
+	"io"
+
+	"sallyport/gateway/h1"
+	"sallyport/gateway/reconcile"
+)
+
+// fitBody has the links in a's body made to fit the client, where the rule wants that,
+// and is the fields for it.
+func (p *passage) fitBody(a *answer, f h1.Fields) h1.Fields {
+	if !p.decision.Rule.Rewrite.Bodies {
+		return f
+	}
+	f, fitting, packed := p.fit.FitBody(f, a.status)
+	p.rec.Reconciled = p.fit.Changed
+	if fitting == reconcile.Whole {
+		return f
+	}
+	p.fitted = true
+	a.length = -1
+	if a.none { // to HEAD
+		return f
+	}
+	b := &fittedBody{answerBody: a.body, packed: packed}
+	if text := (reconcile.Body{Policy: p}); fitting == reconcile.HTML {
+		b.text = &reconcile.Page{Body: text}
+	} else {
+		b.text = &text
+	}
+	a.body = b
+	return f
+}
+
+// A fittedBody is an answer's body with its links made to fit the client. It holds
+// what cannot be decided yet, and a buffer.
+type fittedBody struct {
+	answerBody
+	text interface {
+		Write(out, in []byte) []byte
+		End(out []byte) []byte
+	}
+	packed bool         // the origin sends it by gzip
+	gz     *gzip.Reader // of it; nil: not begun
+	buf    []byte
+	have   []byte // unpacked, and not looked at yet
+	err    error  // behind it
+	out    []byte
+	ended  bool
+}
+
+// next implements answerBody.
+func (b *fittedBody) next() ([]byte, error) {
+	for !b.ended {
+		data, err := b.unpacked()
+		if err == io.EOF {
+			b.ended = true
+			if b.out = b.text.End(b.out[:0]); len(b.out) > 0 {
+				return b.out, nil
+			}
+			break
+		}
+		if err != nil || len(data) == 0 {
+			return nil, err
+		}
+		if b.out = b.text.Write(b.out[:0], data); len(b.out) > 0 {
+			return b.out, nil
+		}
+	}
+	return nil, io.EOF
+}
+
+// unpacked is next of what the origin means.
+func (b *fittedBody) unpacked() ([]byte, error) {
+	if !b.packed {
+		return b.answerBody.next()
+	}
+	data := b.have
+	if b.have = nil; len(data) > 0 {
+		return data, nil
+	}
+	return nil, b.err
+}
+
+// wait implements answerBody.
+func (b *fittedBody) wait() error {
+	if !b.packed {
+		return b.answerBody.wait()
+	}
+	if b.gz == nil {
+		gz, err := gzip.NewReader(&pulled{body: b.answerBody})
+		if err == io.EOF { // no byte at all, which some call gzip
+			b.err = io.EOF
+			return nil
+		}
+		if err != nil {
+			return fmt.Errorf("unpacking it (gzip): %w", err)
+		}
+		b.gz, b.buf = gz, make([]byte, 16<<10)
+	}
+	n, err := b.gz.Read(b.buf)
+	b.have = b.buf[:n]
+	if err != nil && err != io.EOF {
+		err = fmt.Errorf("unpacking it (gzip): %w", err)
+	}
+	b.err = err
+	return nil
+}
+
+// pulled is a body for whoever wants to wait for its bytes.
+type pulled struct {
+	body answerBody
+	rest []byte
+}
+
+func (r *pulled) Read(b []byte) (int, error) {
+	for len(r.rest) == 0 {
+		var err error
+		if r.rest, err = r.body.next(); err != nil {
+			return 0, err
+		}
+		if len(r.rest) > 0 {
+			break
+		}
+		if err := r.body.wait(); err != nil {
+			return 0, err
+		}
+	}
+	n := copy(b, r.rest)
+	r.rest = r.rest[n:]
+	return n, nil
+}

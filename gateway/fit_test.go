@@ -1,0 +1,123 @@
+// Copyright 2026 The sallyport authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package gateway
+
+import (
+	"bytes"
+	"compress/gzip"
+	"fmt"
+	"strings"
+	"testing"
+)
+
+const fitRules = `  - {name: site, from: any, to: 127.0.0.1, ports: any, mode: originate, allow_private: true, response: {rewrite: {bodies: true}}}
+  - {name: web, from: any, to: sure.test, mode: originate}
+`
+
+// TestBodiesAreFitted: in what is HTML, CSS or JSON, packed by gzip or not, and said
+// so by the fields around it; anything else is as it was.
+func TestBodiesAreFitted(t *testing.T) {
+	const body, fit = `{"a":"https://sure.test/","b":"https://other.test/"}`, `{"a":"http://sure.test/","b":"https://other.test/"}`
+	var packed bytes.Buffer
+	z := gzip.NewWriter(&packed)
+	_, _ = z.Write([]byte(body))
+	z.Close()
+	chunked := func(b string) string {
+		var out strings.Builder
+		for _, c := range b {
+			fmt.Fprintf(&out, "1\r\n%c\r\n", c)
+		}
+		return out.String()
+	}
+	length := func(b string) string { return fmt.Sprintf("Content-Length: %d\r\n\r\n%s", len(b), b) }
+	for _, tt := range []struct {
+		name, method, answer string
+		want, no             []string
+	}{
+		{
+			"json", "GET", "200 OK\r\nContent-Type: application/json; charset=UTF-8\r\nETag: \"x\"\r\nDigest: a\r\nContent-MD5: b\r\nRepr-Digest: c\r\nAccept-Ranges: bytes\r\n" + length(body),
+			[]string{fit, "ETag: W/\"x\""},
+			[]string{"digest", "md5", "ranges", "length: 52"},
+		},
+		{"an error's", "GET", "404 No\r\nContent-Type: application/problem+json\r\n" + length(body), []string{fit}, nil},
+		{"packed", "GET", "200 OK\r\nContent-Type: text/css\r\nContent-Encoding: gzip\r\n" + length(packed.String()), []string{fit}, []string{"Encoding: gzip"}},
+		{"empty and packed", "GET", "200 OK\r\nContent-Type: text/css\r\nContent-Encoding: gzip\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", []string{"200 OK"}, []string{"Encoding: gzip"}},
+		{
+			"chunks, digest behind", "GET", "200 OK\r\nContent-Type: text/html\r\nTransfer-Encoding: chunked\r\nTrailer: Digest, X-Late\r\n\r\n" +
+				chunked(`<a href="https://sure.test/"><a integrity=x href="https://sure.test/">`) + "0\r\nDigest: a\r\nX-Late: b\r\n\r\n",
+			[]string{"X-Late: b"},
+			[]string{"Digest: a"},
+		},
+		{"to the end", "GET", "200 OK\r\nContent-Type: text/html\r\n\r\n" + body, []string{fit}, nil},
+		{"head", "HEAD", "200 OK\r\nContent-Type: text/html\r\nETag: \"x\"\r\nContent-Length: 77\r\n\r\n", []string{"W/\"x\""}, []string{"Content-Length: 77"}},
+		{"not modified", "GET", "304 Not Modified\r\nETag: \"x\"\r\n\r\n", []string{"W/\"x\""}, nil},
+
+		{"a part", "GET", "206 Part\r\nContent-Type: text/html\r\nContent-Range: bytes 0-1/2\r\nETag: \"x\"\r\n" + length(body), []string{body, "tag: \"x\""}, nil},
+		{"another type", "GET", "200 OK\r\nContent-Type: text/plain\r\nDigest: a\r\n" + length(body), []string{body, "Digest: a", "Content-Length"}, nil},
+		{"no type", "GET", "200 OK\r\n" + length(body), []string{body}, nil},
+		{"other characters", "GET", "200 OK\r\nContent-Type: text/html; charset=utf-16le\r\n" + length(body), []string{body}, nil},
+		{"not to be changed", "GET", "200 OK\r\nContent-Type: text/html\r\nCache-Control: private, no-transform\r\n" + length(body), []string{body}, nil},
+		{"packed otherwise", "GET", "200 OK\r\nContent-Type: text/html\r\nContent-Encoding: br\r\n" + length(body), []string{body, "Encoding: br", "Content-Length"}, nil},
+		{"packed twice", "GET", "200 OK\r\nContent-Type: text/html\r\nContent-Encoding: gzip, gzip\r\n" + length(body), []string{body, "Encoding: gzip, gzip"}, nil},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			bothWays(t, func(t *testing.T, standard bool) {
+				r, origin, saw := headersRig(t, fitRules, standard, "HTTP/1.1 "+tt.answer)
+				got := r.send(t, tt.method+" http://%/ HTTP/1.1\r\nHost: %\r\nAccept-Encoding: br;q=1, gzip, zstd\r\nTE: trailers\r\nConnection: close\r\n\r\n", origin)
+				if sent := saw(); !strings.Contains(sent, "Accept-Encoding: gzip\r\n") {
+					t.Errorf("the origin got\n%s", sent)
+				}
+				head, text, _ := strings.Cut(got, "\r\n\r\n")
+				if strings.Contains(head, "chunked") {
+					text = unchunked(text)
+				}
+				for _, want := range tt.want {
+					if !strings.Contains(strings.ToLower(head+"\r\n\r\n"+text), strings.ToLower(want)) {
+						t.Errorf("%q is not in\n%s\n%s", want, head, text)
+					}
+				}
+				for _, no := range tt.no {
+					if strings.Contains(strings.ToLower(got), strings.ToLower(no)) {
+						t.Errorf("%q is in\n%s", no, got)
+					}
+				}
+			})
+		})
+	}
+}
+
+// unchunked is a chunked body and, behind it, its trailers.
+func unchunked(in string) string {
+	var out strings.Builder
+	for {
+		size, rest, ok := strings.Cut(in, "\r\n")
+		var n int
+		if _, err := fmt.Sscanf(size, "%x", &n); !ok || err != nil || n > len(rest) {
+			return out.String()
+		}
+		if n == 0 {
+			return out.String() + rest
+		}
+		out.WriteString(rest[:n])
+		in = strings.TrimPrefix(rest[n:], "\r\n")
+	}
+}
+
+// TestBrokenPackedBodyIsNotWhole: what cannot be unpacked ends in a reset, and not
+// like something that is complete.
+func TestBrokenPackedBodyIsNotWhole(t *testing.T) {
+	bothWays(t, func(t *testing.T, standard bool) {
+		for _, body := range []string{"no gzip at all", "\x1f\x8b\x08\x00\x00\x00\x00\x00\x00\xff\x01\x02\x03"} {
+			r, origin, _ := headersRig(t, fitRules, standard, fmt.Sprintf("HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nContent-Encoding: gzip\r\nContent-Length: %d\r\n\r\n%s", len(body), body))
+			c := r.dial(r.addr)
+			defer c.Close()
+			fmt.Fprintf(c, "GET http://%s/ HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n", origin)
+			var got bytes.Buffer
+			_, err := got.ReadFrom(c)
+			if rec := r.record(); strings.HasSuffix(got.String(), "0\r\n\r\n") || rec.Outcome != Failed || rec.Cause != "http_response_incomplete" || !strings.Contains(fmt.Sprint(rec.Err), "unpacking it (gzip)") {
+				t.Errorf("%q, %v: %+v", got.String(), err, rec)
+			}
+		}
+	})
+}
