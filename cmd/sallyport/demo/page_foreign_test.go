@@ -11,6 +11,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
@@ -70,10 +71,12 @@ func TestPageIsValidToTidy(t *testing.T) {
 
 func TestPageIsValidToW3C(t *testing.T) {
 	java, jar := program(t, "java"), checker(t, "vnu-jar/build/dist/vnu.jar")
-	for name, page := range pages(t) {
-		if out, err := exec.Command(java, "-jar", jar, page).CombinedOutput(); err != nil || len(out) > 0 {
-			t.Errorf("%s: %v\n%s", name, err, out)
-		}
+	args := []string{"-jar", jar}
+	for _, page := range pages(t) {
+		args = append(args, page)
+	}
+	if out, err := exec.Command(java, args...).CombinedOutput(); err != nil || len(out) > 0 {
+		t.Errorf("%v\n%s", err, out)
 	}
 }
 
@@ -116,8 +119,8 @@ func TestPageIsAccessible(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	small := aReport(t)
-	small.Exchanges = small.Exchanges[:15]
+	small := aReport(t) // two exchanges, in all columns: one shown in full, one in a few lines
+	small.Exchanges = slices.DeleteFunc(small.Exchanges, func(e Exchange) bool { return e.Name != "login" && e.Name != "expired" })
 	page := string(written(t, small))
 	// The page forbids scripts, which is tested elsewhere; this one needs two.
 	page = regexp.MustCompile(`<meta http-equiv="Content-Security-Policy"[^>]*>`).ReplaceAllString(page, "")

@@ -13,8 +13,8 @@ type question struct {
 	ask  string
 	why  string
 	rows []wish
-	// Rules that fit the question better than the plain ones of a mode: names of
-	// files in page/rules.
+	// What to write into a policy, by mode: names of files in page/rules. Who has
+	// other cells than any mode had so far has no rule here.
 	rules map[string]string
 }
 
@@ -29,9 +29,10 @@ type wish struct {
 // superfluous: first what fewest modes can do.
 var guide = []question{
 	{
-		ask:  "Must nobody between client and origin be able to read it?",
-		why:  "Banks, health, other people’s secrets; and clients that pin their origin’s certificate.",
-		rows: []wish{{"trust.end_to_end", nil}},
+		ask:   "Must nobody between client and origin be able to read it?",
+		why:   "Banks, health, other people’s secrets; and clients that pin their origin’s certificate.",
+		rows:  []wish{{"trust.end_to_end", nil}},
+		rules: map[string]string{"tunnel": "tunnel"},
 	},
 	{
 		ask:   "Does the client prove itself to the origin with a key of its own?",
@@ -52,31 +53,29 @@ var guide = []question{
 		rules: map[string]string{"originate": "originate-delegated", "intercept": "intercept-delegated"},
 	},
 	{
-		ask:  "Has a rule to know the method or the path, of clients that speak https as they always do?",
-		why:  "Browsers and whatever else keeps Secure cookies: they have to trust a root of the gateway, and are looked into.",
-		rows: []wish{{"control.method", nil}, {"control.path", nil}, {"trust.checked_by", "gateway"}, {"session.cookie", nil}},
+		ask:   "Has a rule to know the method or the path, and the client’s own wire to be encrypted?",
+		why:   "Browsers, above all, as they are: they have to trust a root of the gateway, and are looked into.",
+		rows:  []wish{{"control.method", nil}, {"control.path", nil}, {"trust.checked_by", "gateway"}, {"wire.client_canary", nil}},
+		rules: map[string]string{"intercept": "intercept-paths"},
 	},
 	{
 		ask:   "Has a rule to know the method or the path, of programs that can be given http:// URLs?",
-		why:   "Nothing has to be installed on them, and the gateway verifies the origin. Their own leg is readable.",
+		why:   "Nothing has to be installed on them, and the gateway verifies the origin. Their own wire is readable.",
 		rows:  []wish{{"control.method", nil}, {"control.path", nil}, {"trust.checked_by", "gateway"}, {"wire.client_canary", Bad}},
 		rules: map[string]string{"originate": "originate-paths"},
 	},
 	{
-		ask:  "Does the client have no TLS, or none that is still good?",
-		why:  "Devices that speak plain HTTP, to origins that must be spoken to otherwise.",
-		rows: []wish{{"wire.client_canary", Bad}, {"wire.origin_canary", nil}},
+		ask:   "Does the client have no TLS, or none that is still good?",
+		why:   "Devices that speak plain HTTP, to origins that must be spoken to otherwise.",
+		rows:  []wish{{"wire.client_canary", Bad}, {"wire.origin_canary", nil}},
+		rules: map[string]string{"originate": "originate"},
 	},
 	{
-		ask:  "Does the origin have no TLS?",
-		why:  "The last resort, for what everybody on the way may read and change.",
-		rows: []wish{{"wire.origin_canary", Bad}},
+		ask:   "Does the origin have no TLS?",
+		why:   "The last resort, for what everybody on the way may read and change.",
+		rows:  []wish{{"wire.origin_canary", Bad}},
+		rules: map[string]string{"relay": "relay"},
 	},
-}
-
-// plainRules are the rules of modes for which a question has none of its own.
-var plainRules = map[string]string{
-	"originate": "originate", "tunnel": "tunnel", "intercept": "intercept-paths", "relay": "relay",
 }
 
 type questionView struct {
@@ -125,7 +124,7 @@ func viewGuide(r *Report, x *index) []questionView {
 			a := q.look(x, c)
 			a.Title = clip(column.Title, leastText)
 			v.Answers = append(v.Answers, a)
-			if file := rulesFor(q, column.ID); a.Yes && file != "" {
+			if file := q.rules[column.ID]; a.Yes && file != "" {
 				v.Yes = append(v.Yes, ruleView{Mode: a.Title, Text: pageFile("rules/" + file + ".yaml")})
 			}
 		}
@@ -161,13 +160,6 @@ func (w wish) granted(c Cell) bool {
 		return c.Verdict == want
 	}
 	return c.Value == w.want // a bool or a string, which no map or slice is equal to
-}
-
-func rulesFor(q question, column string) string {
-	if file := q.rules[column]; file != "" {
-		return file
-	}
-	return plainRules[column]
 }
 
 // Named are the titles of the columns whose answer is yes, or no.

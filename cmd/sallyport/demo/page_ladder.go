@@ -42,6 +42,7 @@ const (
 
 	ladderTop  = 58 // the first arrow
 	ladderStep = 32
+	ladderMore = 8   // where there is text below the arrow, too
 	ladderMax  = 60  // steps shown
 	letter     = 6.7 // the width that a character may have
 )
@@ -53,7 +54,8 @@ func newLadder(e Exchange, column string) *ladder {
 	steps = steps[:min(len(steps), ladderMax)]
 	at := l.lanes(steps)
 	var desc strings.Builder
-	for i, s := range steps {
+	y := ladderTop
+	for _, s := range steps {
 		from, known := at[s.From]
 		to, knownTo := at[s.To]
 		if !known {
@@ -63,7 +65,7 @@ func newLadder(e Exchange, column string) *ladder {
 			to = from
 		}
 		a := arrow{
-			Y: ladderTop + i*ladderStep, From: from, To: to, Middle: (from + to) / 2,
+			Y: y, From: from, To: to, Middle: (from + to) / 2,
 			Kind: "sealed", Full: clip(s.Text, cellText), Time: millis(s.At), Bytes: size(s.Bytes),
 		}
 		a.Way = fmt.Sprintf("%s → %s", clip(s.From, 24), clip(s.To, 24))
@@ -78,13 +80,16 @@ func newLadder(e Exchange, column string) *ladder {
 		}
 		a.fit()
 		l.Arrows = append(l.Arrows, a)
+		if y += ladderStep; a.More != "" {
+			y += ladderMore
+		}
 		fmt.Fprintf(&desc, "%s %s %s. ", a.Time, a.Way, clip(s.Text, leastText))
 	}
 	l.Desc = strings.TrimSpace(desc.String())
 	if len(e.Steps) > len(steps) {
 		l.Desc += fmt.Sprintf(" %d more steps are not drawn.", len(e.Steps)-len(steps))
 	}
-	l.Foot = ladderTop + max(len(steps), 1)*ladderStep - 12
+	l.Foot = y - 12
 	l.Height = l.Foot + 8
 	l.Lanes = fmt.Sprintf("M%d 32V%dM%d 32V%d", clientAt, l.Foot, originAt, l.Foot)
 	if l.Gateway {
@@ -119,13 +124,16 @@ func (a *arrow) fit() {
 }
 
 // halves are what stands above and below an arrow: a text that is too long is
-// divided behind a comma, or at the last place at which that can be.
+// divided at a comma or space, so that both fit, or where else it can be.
 func halves(s string, room int) (above, below string) {
 	if utf8.RuneCountInString(s) <= room {
 		return s, ""
 	}
-	if above, below, ok := strings.Cut(s, ", "); ok && utf8.RuneCountInString(above) <= room {
-		return above + ",", below
+	for _, at := range []string{", ", " "} {
+		above, below, ok := strings.Cut(s, at)
+		if ok && utf8.RuneCountInString(above) <= room && utf8.RuneCountInString(below) <= room {
+			return above, below
+		}
 	}
 	if i := strings.LastIndexAny(s[:min(room, len(s))], " /:"); i > 0 {
 		return strings.TrimSpace(s[:i+1]), s[i+1:]

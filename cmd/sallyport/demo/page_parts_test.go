@@ -196,6 +196,22 @@ func TestPageLadder(t *testing.T) {
 	}
 }
 
+func TestPageLongTextsTakeTwoLines(t *testing.T) {
+	for _, test := range []struct{ text, above, below string }{
+		{"HTTP/1.1 200 OK", "HTTP/1.1 200 OK", ""},
+		{"TLS ClientHello, SNI login.tunnel.test", "TLS ClientHello", "SNI login.tunnel.test"},
+		{"CONNECT login.intercept.test:12345", "CONNECT", "login.intercept.test:12345"},
+		{"POST http://login.originate.demo.test:12345/login", "POST http://", "login.originate.demo.test:12345/login"},
+		{"größer größer größer", "größer größer größer", ""},
+		{strings.Repeat("x", 50), strings.Repeat("x", 50), ""},
+		{strings.Repeat("ß", 29) + "/x", strings.Repeat("ß", 29) + "/x", ""},
+	} {
+		if above, below := halves(test.text, 30); above != test.above || below != test.below {
+			t.Errorf("%q becomes %q and %q", test.text, above, below)
+		}
+	}
+}
+
 func TestPageConnectSteps(t *testing.T) {
 	r := aReport(t)
 	first, _ := viewExchanges(r, newIndex(r), wholePage)
