@@ -16,13 +16,18 @@ import (
 	"time"
 )
 
-// How much is measured. It has to fit into a few seconds for five columns.
+// How much is measured. It has to fit into a few seconds for five columns, so on a
+// slow machine it is what fits into that time, and fewest at the least.
 const (
 	openConns = 200
+	openTime  = 900 * time.Millisecond
 	keptTimes = 600
+	keptTime  = 600 * time.Millisecond
 	newTimes  = 100
+	newTime   = 600 * time.Millisecond
 	bulkBytes = 96 << 20
-	bulkTime  = time.Second // less is sent where that is not enough
+	bulkTime  = 700 * time.Millisecond
+	fewest    = 20
 )
 
 // A cost is what was measured of a column, without taps.
@@ -33,7 +38,8 @@ type cost struct {
 	seen        bool    // the gateway's use of the machine could be looked at
 	cpuKept     time.Duration
 	cpuBytes    time.Duration
-	memory      int64 // by which it grew for openConns
+	opened      int   // connections that were held
+	memory      int64 // by which it grew for them
 }
 
 func (c *cost) samples(column string) []Sample {
@@ -71,18 +77,20 @@ func (t *trial) measure(ctx context.Context, c *column) (out *cost, err error) {
 		return cpu, resident
 	}
 	_, before := used()
-	if err := t.hold(ctx, cl, c); err != nil {
+	if out.opened, err = t.hold(ctx, cl, c, func() {
+		_, after := used()
+		out.memory = max(0, after-before)
+	}); err != nil {
 		return nil, err
 	}
-	_, after := used()
-	out.memory = max(0, after-before)
 	for _, m := range []struct {
 		into  *[]float64
 		n     int
+		most  time.Duration
 		fresh bool
-	}{{&out.kept, keptTimes, false}, {&out.fresh, newTimes, true}} {
+	}{{&out.kept, keptTimes, keptTime, false}, {&out.fresh, newTimes, newTime, true}} {
 		start, _ := used()
-		if *m.into, err = t.times(ctx, cl, c, m.n, m.fresh); err != nil {
+		if *m.into, err = t.times(ctx, cl, c, m.n, m.most, m.fresh); err != nil {
 			return nil, err
 		}
 		if end, _ := used(); !m.fresh {
@@ -107,23 +115,23 @@ func quick(ctx context.Context, s *session, host string) error {
 	return a.err
 }
 
-// hold opens many connections, each with a request, so that their memory can be
-// seen; they are closed when it was.
-func (t *trial) hold(ctx context.Context, cl *client, c *column) error {
-	open := make([]*session, openConns)
-	for i := range open {
-		open[i] = cl.session()
-		defer open[i].end()
-		if err := quick(ctx, open[i], hostOf(costHost, c.id)); err != nil {
-			return err
+// hold opens many connections, each with a request, has them looked at, closes them
+// and says how many they were.
+func (t *trial) hold(ctx context.Context, cl *client, c *column, look func()) (opened int, err error) {
+	for start := time.Now(); opened < openConns && (opened < fewest || time.Since(start) < openTime); opened++ {
+		s := cl.session()
+		defer s.end()
+		if err := quick(ctx, s, hostOf(costHost, c.id)); err != nil {
+			return opened, err
 		}
 	}
-	return nil
+	look()
+	return opened, nil
 }
 
-// times makes n requests one after the other, each on a connection of its own or
-// all on one.
-func (t *trial) times(ctx context.Context, cl *client, c *column, n int, fresh bool) ([]float64, error) {
+// times makes n requests one after the other, or as many as there is time for, each
+// on a connection of its own or all on one.
+func (t *trial) times(ctx context.Context, cl *client, c *column, n int, most time.Duration, fresh bool) ([]float64, error) {
 	out := make([]float64, 0, n)
 	s := cl.session()
 	defer func() { s.end() }()
@@ -132,7 +140,7 @@ func (t *trial) times(ctx context.Context, cl *client, c *column, n int, fresh b
 			return nil, err
 		}
 	}
-	for range n {
+	for began := time.Now(); len(out) < n && (len(out) < fewest || time.Since(began) < most); {
 		if fresh {
 			s.end()
 			s = cl.session()

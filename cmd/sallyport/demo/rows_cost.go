@@ -17,8 +17,8 @@ func costRows() group {
 	}
 	fresh := func(c *cost) []float64 { return c.fresh }
 	kept := func(c *cost) []float64 { return c.kept }
-	newHow := fmt.Sprintf("%d requests for a small page, each on a new connection, one after the other; no wire is recorded meanwhile.", newTimes)
-	keptHow := fmt.Sprintf("%d requests for a small page on one connection, one after the other; no wire is recorded meanwhile.", keptTimes)
+	newHow := fmt.Sprintf("%d requests for a small page, or as many as %s are enough for, each on a new connection, one after the other; no wire is recorded meanwhile.", newTimes, newTime)
+	keptHow := fmt.Sprintf("%d requests for a small page, or as many as %s are enough for, on one connection, one after the other; no wire is recorded meanwhile.", keptTimes, keptTime)
 	return group{"cost", "What it costs", []row{
 		ms("new_p50", "New connection, median", newHow, fresh, 0.5),
 		ms("new_p99", "New connection, 99 %", newHow, fresh, 0.99),
@@ -36,7 +36,7 @@ func costRows() group {
 			"cpu_requests", "Processor, 1,000 requests",
 			"Processor time of the gateway's process for the requests on a kept connection, its log included.", nil,
 			func(c *column) Cell {
-				return number(c, c.cost.cpuKept.Seconds()*1000/keptTimes*1000, 0, "ms", c.cost.seen)
+				return number(c, c.cost.cpuKept.Seconds()*1000*1000/float64(max(len(c.cost.kept), 1)), 0, "ms", c.cost.seen)
 			},
 		},
 		{
@@ -48,9 +48,9 @@ func costRows() group {
 		},
 		{
 			"memory", "Memory, open connection",
-			fmt.Sprintf("By how much the gateway's process grew in memory while %d clients each opened a connection, made a request and stayed; garbage included.", openConns), nil,
+			fmt.Sprintf("By how much the gateway's process grew in memory while %d clients, or as many as %s are enough for, each opened a connection, made a request and stayed; garbage included.", openConns, openTime), nil,
 			func(c *column) Cell {
-				return number(c, float64(c.cost.memory)/openConns/1000, 0, "kB", c.cost.seen)
+				return number(c, float64(c.cost.memory)/float64(max(c.cost.opened, 1))/1000, 0, "kB", c.cost.seen)
 			},
 		},
 	}}
