@@ -62,7 +62,7 @@ var demoTable = []struct {
 	{"control.body", [5]string{"no rule", "yes", "cut", "yes", "yes"}},
 
 	{"session.redirect", [5]string{"true", "true", "true", "true", "false"}},
-	{"session.cookie", [5]string{"true", "false", "true", "true", "false"}},
+	{"session.cookie", [5]string{"true", "true", "true", "true", "false"}},
 	{"session.ssh", [5]string{"true", "false", "true", "false", "false"}},
 	{"session.early_data", [5]string{"true", "n/a", "true", "false", "n/a"}},
 }

@@ -50,6 +50,7 @@ func (c *client) url(host, path string) string {
 type answer struct {
 	status   int    // 0: there was none
 	scheme   string // of the URL that was answered, behind redirects
+	secure   bool   // a cookie came with the attribute Secure
 	byProxy  bool   // the gateway made it, or refused the CONNECT with it
 	leaf     *x509.Certificate
 	chain    []*x509.Certificate
@@ -145,6 +146,9 @@ func (s *session) do(ctx context.Context, method, address, body string, fields .
 	defer res.Body.Close()
 	_, err = io.Copy(io.Discard, res.Body)
 	a := answer{status: res.StatusCode, scheme: res.Request.URL.Scheme, err: err, byProxy: res.Header.Get("Proxy-Status") != ""}
+	for _, c := range res.Cookies() {
+		a.secure = a.secure || c.Secure
+	}
 	a.look(res.TLS)
 	return a
 }

@@ -21,7 +21,11 @@ func sessionRows() group {
 			[]string{cookieHost},
 			func(c *column) Cell {
 				x := c.exchange(cookieHost)
-				return works(x, x.saw(func(v visit) bool { return v.path == "/account" && v.cookie == c.trial.canary }) > 0, "comes back", "does not come back")
+				text := "comes back"
+				if !x.answers[0].secure {
+					text = "comes back, Secure taken off"
+				}
+				return works(x, x.saw(func(v visit) bool { return v.path == "/account" && v.cookie == c.trial.canary }) > 0, text, "does not come back")
 			},
 		},
 		{
