@@ -14,6 +14,7 @@ import (
 	"io"
 	"strings"
 	"time"
+	"unicode"
 )
 
 // PageLimit is the most bytes that WriteHTML writes.
@@ -93,6 +94,7 @@ func (s *sheet) Write(p []byte) (int, error) {
 // A pageView is what the template shows of a report.
 type pageView struct {
 	*Report
+	Gateway string
 	When    string
 	Took    string
 	Host    string
@@ -109,7 +111,7 @@ type pageView struct {
 func newPageView(r *Report, detail int) *pageView {
 	x := newIndex(r)
 	p := &pageView{
-		Report: r,
+		Report: r, Gateway: clip(r.Gateway, 80),
 		When:   r.Started.UTC().Format("2 January 2006, 15:04:05 UTC"),
 		Took:   fmt.Sprintf("%.1f s", r.Seconds),
 		Host:   fmt.Sprintf("%s/%s, %d processors, %s", clip(r.Machine.OS, 40), clip(r.Machine.Arch, 40), r.Machine.CPUs, clip(r.Machine.Go, 40)),
@@ -169,12 +171,30 @@ func newIndex(r *Report) *index {
 
 func rowAnchor(group, row int) string { return fmt.Sprintf("r%d-%d", group+1, row+1) }
 
-// clip is s with at most n characters; … stands for what is not there.
+// clip is s with at most n characters; … stands for what is not there. What
+// cannot be seen, or turns around what stands beside it, is replaced: a page
+// shows what strangers sent, and has to show it as it was.
 func clip(s string, n int) string {
+	cut := false
 	for i := range s {
 		if n--; n < 0 {
-			return strings.TrimSpace(s[:i]) + "…"
+			s, cut = strings.TrimSpace(s[:i]), true
+			break
 		}
 	}
+	s = strings.Map(visible, s)
+	if cut {
+		s += "…"
+	}
 	return s
+}
+
+func visible(r rune) rune {
+	switch {
+	case r == '\n' || unicode.IsPrint(r):
+		return r
+	case unicode.IsSpace(r):
+		return ' '
+	}
+	return unicode.ReplacementChar
 }

@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"reflect"
 	"regexp"
 	"slices"
 	"strings"
@@ -42,15 +43,19 @@ func checker(t *testing.T, name string) string {
 	return path
 }
 
-// pages are those of a whole report and of one that has to be shown in less
-// detail.
+// pages are those of a whole report, of one that is shown in all detail, and of
+// one that is made to break them.
 func pages(t *testing.T) map[string]string {
 	t.Helper()
 	dir := t.TempDir()
 	small := aReport(t)
 	small.Exchanges = small.Exchanges[:15]
+	bad := aReport(t)
+	bad.Exchanges = bad.Exchanges[:15]
+	n := 0
+	poison(reflect.ValueOf(bad).Elem(), &n)
 	out := make(map[string]string)
-	for name, r := range map[string]*Report{"all": aReport(t), "small": small} {
+	for name, r := range map[string]*Report{"all": aReport(t), "small": small, "hostile": bad} {
 		out[name] = filepath.Join(dir, name+".html")
 		if err := os.WriteFile(out[name], written(t, r), 0o600); err != nil {
 			t.Fatal(err)

@@ -74,6 +74,9 @@ func TestPageShowsMarkupAsText(t *testing.T) {
 		}
 		page := parsed(t, b.Bytes())
 		onlyItself(t, page)
+		if i := strings.IndexFunc(b.String(), func(r rune) bool { return r != '\n' && visible(r) != r }); i >= 0 {
+			t.Errorf("the page has something invisible at %.40q", b.String()[i:])
+		}
 		if !strings.Contains(text(page), hostile[0]) {
 			t.Error("the text is not shown")
 		}

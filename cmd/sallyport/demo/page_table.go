@@ -17,7 +17,7 @@ const (
 
 type groupView struct {
 	Anchor, Title string
-	Columns       []Column
+	Columns       []string
 	Rows          []rowView
 }
 
@@ -57,7 +57,10 @@ func viewGroups(r *Report, x *index, detail int) []groupView {
 	}
 	groups := make([]groupView, len(r.Groups))
 	for i, g := range r.Groups {
-		v := groupView{Anchor: fmt.Sprintf("g%d", i+1), Title: clip(g.Title, limit), Columns: r.Columns}
+		v := groupView{Anchor: fmt.Sprintf("g%d", i+1), Title: clip(g.Title, limit)}
+		for _, c := range r.Columns {
+			v.Columns = append(v.Columns, clip(c.Title, leastText))
+		}
 		for k, row := range g.Rows {
 			rv := rowView{Anchor: rowAnchor(i, k), ID: clip(row.ID, limit), Title: clip(row.Title, limit), How: clip(row.How, limit)}
 			for c := range r.Columns {
@@ -73,7 +76,7 @@ func viewGroups(r *Report, x *index, detail int) []groupView {
 }
 
 func viewCell(r *Report, x *index, column int, c Cell, limit int) cellView {
-	v := cellView{Column: clip(r.Columns[column].Title, limit), Text: clip(cmp.Or(c.Text, "–"), limit)}
+	v := cellView{Column: clip(r.Columns[column].Title, leastText), Text: clip(cmp.Or(c.Text, "–"), limit)}
 	v.Mark, v.Verdict = verdictMark(c.Verdict)
 	for _, id := range c.Evidence {
 		anchor := x.exchanges[id]
