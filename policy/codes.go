@@ -42,6 +42,8 @@ var codes = []Code{
 	{"P043", "not a glob"},
 	{"P044", "a list that cannot be read, or is not the one approved"},
 	{"P045", "not a URL"},
+	{"P046", "not a mapping"},
+	{"P047", "mappings that have paths in common"},
 	{"P050", "not a pin"},
 	{"P051", "not a host name"},
 	{"P052", "not a client certificate"},

@@ -98,6 +98,7 @@ func (c *compiler) compile(root *node) *Policy {
 		files = append(files[1:], c)
 	}
 	p := &Policy{Pages: c.pages(root)}
+	c.mappings(p, root.get("mappings"))
 	places := make(map[string]string)
 	for _, f := range files {
 		f.rules(p, places)

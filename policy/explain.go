@@ -17,6 +17,7 @@ type Explanation struct {
 // inside an intercepted connection.
 type Step struct {
 	Request   string       `json:"request"`
+	Mapped    string       `json:"mapped,omitempty"` // what the client asks for, which a mapping has made Request of
 	Client    string       `json:"client"`
 	ClientTLS bool         `json:"client_tls,omitempty"` // it speaks TLS to the gateway
 	Groups    []string     `json:"groups"`               // that the client is in
@@ -63,6 +64,11 @@ func (e Explanation) Decision() Decision {
 // Explain is Decide with its reasons. For a query of kind Inner it explains
 // the CONNECT first and the request inside only if that is intercepted.
 func (p *Policy) Explain(q Query) Explanation {
+	if to, ok := p.mapped(q); ok {
+		s := p.step(to)
+		s.Mapped = q.String()
+		return Explanation{Steps: []Step{s}}
+	}
 	if q.Kind != Inner {
 		return Explanation{Steps: []Step{p.step(q)}}
 	}
@@ -120,6 +126,9 @@ func (q Query) String() string {
 	host := q.Host.String()
 	if q.Host.Addr.Is6() {
 		host = "[" + host + "]"
+	}
+	if q.Host == (Host{}) { // one of the gateway's own
+		return q.Method + " " + q.Path
 	}
 	if q.Kind == Connect {
 		return fmt.Sprintf("CONNECT %s:%d", host, q.Port)

@@ -20,6 +20,9 @@ func (e Explanation) String() string {
 
 func (s *Step) print(b *strings.Builder, number int) {
 	fmt.Fprintf(b, "step %d    %s\n", number, s.Request)
+	if s.Mapped != "" {
+		fmt.Fprintf(b, "mapped    from %s\n", s.Mapped)
+	}
 	leg := ""
 	if s.ClientTLS {
 		leg = ", TLS to the gateway"

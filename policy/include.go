@@ -103,7 +103,7 @@ func (c *compiler) include(n *node) *compiler {
 	}
 	in.shape(root, value{form: mapping, section: policySection}, "the file")
 	in.root = root
-	for _, k := range []string{"never_intercept", "contact", "direct", "origins", "include"} {
+	for _, k := range []string{"never_intercept", "contact", "direct", "origins", "mappings", "include"} {
 		if key := root.keyNode(k); key != nil {
 			in.errorf(key, "P090", hintDelegated, "%s cannot stand in an included file", k)
 		}

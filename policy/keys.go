@@ -147,6 +147,7 @@ var policySection = &section{title: "a policy", keys: []key{
 	{name: "contact", value: aText, doc: "whom people are to ask about what was refused, for the gateway's own pages", example: "netsec@acme.example, ext. 4711"},
 	{name: "direct", value: some(destinationSyntax), doc: "destinations that the gateway's PAC file has clients reach without it; advice, and no decision", example: "[.intern.example, 10.0.0.0/8]"},
 	{name: "limits", value: value{form: names | empty, each: &value{form: mapping, section: limitSection}}, doc: "limits to refer to by name", example: "{gentle: {rate: 5/s, per: user}}"},
+	{name: "mappings", value: value{form: mapping | list | empty, section: mappingSection}, doc: "origins for clients that know no proxy: under a path of the gateway, or under a host name that leads to it", example: "[{at: /bank/, to: \"https://api.bank.example/v1/\"}]"},
 	{name: "rules", value: value{form: mapping | list | empty, section: ruleSection}, required: true, doc: "the rules, in order: the first whose conditions hold decides"},
 	{name: "tests", value: value{form: mapping | list | empty, section: testSection}, doc: "what must be so: a policy whose tests fail does not load"},
 	{name: "include", value: value{form: mapping | list | empty, section: includeSection}, doc: "files of delegated rules: they stand before the rules of this file, or behind them, as this key does"},
@@ -220,6 +221,13 @@ var limitSection = &section{title: "limits", keys: []key{
 	{name: "request_body", value: aSize, doc: "of one request", example: "10MB"},
 	{name: "response_body", value: aSize, doc: "of one answer", example: "500MB"},
 	{name: "per", value: word(perWords...), doc: "whose rate, concurrent and bandwidth it is", def: "rule"},
+	{name: "description", value: aText, doc: "for people"},
+}}
+
+var mappingSection = &section{title: "a mapping", keys: []key{
+	{name: "host", value: one(hostSyntax), doc: "by which clients ask, whatever the port; default the names and addresses of the gateway itself, and then it needs at", example: "bank.corp.example"},
+	{name: "at", value: one(pathSyntax), doc: "the path there, canonical and with / at its end; no mapping's is below another's of the same host", def: "/", example: "/bank/"},
+	{name: "to", value: one(urlSyntax), required: true, doc: "the https URL that takes its place, with / at its end", example: "https://api.bank.example/v1/"},
 	{name: "description", value: aText, doc: "for people"},
 }}
 

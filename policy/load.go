@@ -28,6 +28,7 @@ type Policy struct {
 	Origins    []*Origin // by name; one written into a rule is named "rule/" and the rule
 	Pages      Pages
 
+	mappings  mappingSet
 	index     *index // of Rules; nil: each is asked
 	groups    []namedClients
 	lists     []*hostSet

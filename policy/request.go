@@ -12,7 +12,9 @@ import (
 // ParseRequest reads a request as people write it in tests and on the command
 // line: "CONNECT host:port" or "[METHOD] URL". An https URL gives a query of
 // kind Inner: it stands for CONNECT and, if that is answered by intercept, the
-// request inside. The client and the time are left to the caller.
+// request inside. In place of the URL may stand a path, for a request to the gateway
+// itself: it has no host, and is denied unless a mapping has it. The client and the
+// time are left to the caller.
 func ParseRequest(s string) (Query, error) {
 	method, target, ok := strings.Cut(strings.TrimSpace(s), " ")
 	if !ok {
@@ -28,6 +30,11 @@ func ParseRequest(s string) (Query, error) {
 	}
 	if !isToken(method) {
 		return Query{}, fmt.Errorf("%q is no method", method)
+	}
+	if strings.HasPrefix(target, "/") {
+		path, _, _ := strings.Cut(target, "#")
+		path, _, _ = strings.Cut(path, "?")
+		return Query{Kind: Plain, Scheme: "http", Method: method, Path: asSent(path)}, nil
 	}
 	scheme, rest, ok := strings.Cut(target, "://")
 	scheme = strings.ToLower(scheme)

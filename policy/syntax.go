@@ -67,6 +67,6 @@ var (
 	timeSyntax        = &syntax{name: "time", pattern: `^` + timePattern + `$`, hint: "write it as 2026-11-24T10:00:00+01:00"}
 	daysSyntax        = &syntax{name: "days", pattern: `^(daily|` + dayPattern + `(-` + dayPattern + `)?)$`, hint: "days are sun, mon, tue, wed, thu, fri, sat, ranges such as mon-fri, or daily"}
 	hoursSyntax       = &syntax{name: "hours", pattern: `^` + clockPattern + `-(` + clockPattern + `|24:00)$`, hint: "write them as 07:00-19:00"}
-	requestSyntax     = &syntax{name: "request", pattern: `CONNECT|[Hh][Tt][Tt][Pp][Ss]?://`, hint: "write CONNECT host:port, or [METHOD] URL"}
+	requestSyntax     = &syntax{name: "request", pattern: `CONNECT|[Hh][Tt][Tt][Pp][Ss]?://|^\s*([!-~]+\s+)?/`, hint: "write CONNECT host:port, or [METHOD] URL; for what is asked of the gateway itself, [METHOD] /path"}
 	filledSyntax      = &syntax{name: "text", pattern: `[\s\S]`, hint: "an empty text", digits: true}
 )

@@ -96,6 +96,7 @@ func (c *compiler) testClient(n *node) Client {
 // URL is a CONNECT and, when that is intercepted, the request inside.
 func (p *Policy) outcome(q Query) Decision {
 	if q.Kind != Inner {
+		q, _ = p.mapped(q)
 		return p.Decide(q)
 	}
 	if d := p.Decide(q.connect()); d.Mode != Intercept {
