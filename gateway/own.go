@@ -18,36 +18,20 @@ import (
 // maxOwnBody bounds what the gateway's own pages are sent, in bytes.
 const maxOwnBody = 1 << 20
 
-// ownForm reads an origin-form target (RFC 9112 §3.2.1) whose Host is one of the
-// gateway's own names, whatever port the client came by. ok is false for all
-// others: they are no requests to a proxy.
-func (p *passage) ownForm(raw string) (t target, ok bool) {
-	if p.s.Own == nil || p.s.OwnNames == nil || !strings.HasPrefix(raw, "/") || p.method == http.MethodConnect {
-		return t, false
-	}
-	t.scheme, t.port = "http", 80
-	if p.rec.ClientTLS != nil {
-		t.scheme, t.port = "https", 443
-	}
-	var err error
-	if t.host, t.port, err = readAuthority(string(p.req.Fields.Get(h1.Host)), t.port); err != nil || !p.s.OwnNames(t.host) {
-		return t, false
-	}
-	t.path = raw
-	if i := strings.IndexByte(raw, '?'); i >= 0 {
-		t.path, t.query = raw[:i], raw[i:]
-	}
-	return t, escaped(t.path) && !strings.Contains(raw, "#")
+// isOwn reports whether t names the gateway itself: in origin-form whatever the port,
+// because others may have brought the client here, and otherwise by a port at which
+// the gateway listens.
+func (p *passage) isOwn(t target, originForm bool) bool {
+	return p.s.OwnNames != nil && (originForm || p.s.isOwnPort(t.port)) && p.s.OwnNames(t.host)
 }
 
-// isOwn reports whether t, which a client asked the proxy for, is a page of the
-// gateway itself: fetched by whoever has the gateway for a proxy, or by HTTP/2,
-// where both look the same. What named https is not answered in the clear.
-func (p *passage) isOwn(t target) bool {
-	if p.s.Own == nil || p.s.OwnNames == nil || t.path == "*" || p.method == http.MethodConnect {
-		return false
+// isOwnPath reports whether Own has a page at path, in whatever spelling.
+func (s *Server) isOwnPath(path string) bool {
+	if s.OwnPaths == nil || s.OwnPaths(path) {
+		return true
 	}
-	return (t.scheme == "http" || p.rec.ClientTLS != nil) && p.s.isOwnPort(t.port) && p.s.OwnNames(t.host)
+	clean, err := policy.CleanPath(path)
+	return err == nil && s.OwnPaths(clean)
 }
 
 // isOwnPort reports whether the gateway listens there.

@@ -13,6 +13,7 @@ import (
 	"net/netip"
 	"runtime/debug"
 	"strconv"
+	"strings"
 	"time"
 
 	"sallyport/gateway/h1"
@@ -28,6 +29,7 @@ type passage struct {
 	req       *h1.Request
 	method    string
 	target    target
+	mapped    mapped // how target was asked for; zero: by its URL
 	identity  Identity
 	query     policy.Query
 	decision  policy.Decision
@@ -168,7 +170,7 @@ func (p *passage) decide(fault *h1.Error) error {
 	if err := p.readTarget(raw); err != nil {
 		return err
 	}
-	p.rec.URL = p.target.url(raw, false)
+	p.rec.URL, p.rec.Mapped = p.target.url(raw, false), p.mapped.logged(false)
 	if p.rec.Own {
 		return nil
 	}
@@ -203,12 +205,12 @@ func (p *passage) decide(fault *h1.Error) error {
 		p.rec.Revision = p.gen.Policy.Revision
 	}
 	if rule := p.decision.Rule; rule != nil && rule.Log == policy.LogFull {
-		p.rec.URL = p.target.url(raw, true)
+		p.rec.URL, p.rec.Mapped = p.target.url(raw, true), p.mapped.logged(true)
 	}
 	if p.decision.Mode == policy.Deny {
 		e := denied(p.decision, p.target, p.method)
 		if p.decision.Reason == policy.NeedIdentity || p.decision.Reason == policy.NoUser && p.query.MayAsk {
-			p.identity.ask(e)
+			p.askWho(e)
 		}
 		return e
 	}
@@ -219,7 +221,8 @@ func (p *passage) decide(fault *h1.Error) error {
 	return p.maxForwards()
 }
 
-// readTarget finds out which origin is asked for, or that the gateway itself is.
+// readTarget finds out which origin is asked for, by its URL or by a mapping, or that the
+// gateway itself is.
 func (p *passage) readTarget(raw string) (err error) {
 	if p.inside != nil {
 		scheme := "http"
@@ -229,14 +232,19 @@ func (p *passage) readTarget(raw string) (err error) {
 		p.target, err = p.inside.target(p.method, raw, p.req.Fields, scheme)
 		return err
 	}
-	if p.target, p.rec.Own = p.ownForm(raw); p.rec.Own {
-		return nil
+	if t, ok := p.originForm(raw); ok {
+		if found, err := p.here(t, true); found {
+			return err
+		}
+	}
+	if strings.HasPrefix(raw, "/") && p.gen.Policy.Mappings() && len(p.req.Fields.Get(h1.Host)) == 0 {
+		return badTarget(errNoHost)
 	}
 	if p.target, err = readTarget(p.method, raw); err != nil {
 		return badTarget(err)
 	}
-	p.rec.Own = p.isOwn(p.target)
-	return nil
+	_, err = p.here(p.target, false)
+	return err
 }
 
 // maxForwards refuses TRACE, which would show the client what the gateway adds

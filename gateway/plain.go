@@ -24,6 +24,7 @@ func (p *passage) reconcileRequest(f h1.Fields, secure bool) h1.Fields {
 		Policy: p, Client: p, Method: p.method, Host: p.out.host, Secure: secure, Plain: p.target.scheme == "http",
 		Key: p.s.CookieKey, Now: p.rec.Time, Rewrite: p.decision.Rule.Rewrite,
 	}
+	p.seen(&p.fit)
 	f = p.fit.Request(f)
 	p.rec.Reconciled = p.fit.Changed
 	return f
@@ -41,7 +42,7 @@ func (p *passage) reconcileAnswer(f h1.Fields, status int) h1.Fields {
 // nobody knows yet what would become of it.
 func (p *passage) Originates(method, url string, port uint16) bool {
 	t, err := readTarget(method, url)
-	if err != nil || p.isOwn(t) {
+	if err != nil || p.isOwn(t, false) || p.isMapped(t) {
 		return false
 	}
 	q := p.query

@@ -24,6 +24,7 @@ type Record struct {
 
 	Method string // "" when the head could not be read
 	URL    string // no userinfo; the query only with log: full; authority alone for CONNECT
+	Mapped string // the URL that was asked for, which a mapping has made URL of; "": URL itself was
 	Proto  string // HTTP/2, HTTP/1.1 or HTTP/1.0; acme-tls/1 of a handshake that was all
 
 	// What the policy was asked is Identity, Time, Method, URL up to its query, and

@@ -92,6 +92,10 @@ type Server struct {
 	// request: http://gw.corp.test:3128. "": the page does not name it.
 	OwnURL string
 
+	// OwnPaths says which paths, as they are on the wire, Own has pages at. Mappings of
+	// the policy cannot have these where the gateway's own names are asked for. nil: all.
+	OwnPaths func(path string) bool
+
 	// Standard serves clients and asks origins by net/http alone, without the
 	// engine of this package: slower, and to be compared with. HTTP/2 is always
 	// net/http's.

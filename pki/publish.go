@@ -42,6 +42,16 @@ func (ca *CA) Publish() http.Handler { return published{ca} }
 
 type published struct{ ca *CA }
 
+// Published reports whether what Publish returns has anything at such a path, or may
+// come to have.
+func Published(path string) bool {
+	switch dir, _, _ := strings.Cut(strings.TrimPrefix(path, "/"), "/"); dir {
+	case "roots.pem", "edge.pem", "identity.pem", "crl", "ca", "ocsp":
+		return true
+	}
+	return false
+}
+
 func (p published) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	path := r.URL.Path
 	dir, name, _ := strings.Cut(strings.TrimPrefix(path, "/"), "/")

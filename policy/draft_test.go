@@ -234,7 +234,7 @@ func TestComplete(t *testing.T) {
 		{"a flow key", "rules:\n  - {name: a, ^}\n", without(ruleKeys, "name")},
 		{"a key of a section", "rules:\n  - name: a\n    tunnel:\n      ^\n", strings.Join(tunnelSection.names(), " ")},
 		{"a key of a flow section", "rules:\n  - name: a\n    tunnel: {sni: any, ^", without(strings.Join(tunnelSection.names(), " "), "sni")},
-		{"a top key", "^\nrules: []", "description never_intercept mappings tests include"},
+		{"a top key", "^\nrules: []", "description never_intercept contact direct mappings tests include"},
 		{"a word of a section", "rules:\n  - name: a\n    tunnel: {sni: ^}", "match any"},
 		{"a quoted word", "rules:\n  - name: a\n    origin: {min_tls: \"^\"}", "1.2 1.3"},
 		{"a name of one's own", "rules:\n  - name: ^", ""},
@@ -251,8 +251,8 @@ func TestComplete(t *testing.T) {
 	}
 
 	for _, tt := range []struct{ text, want string }{
-		{"^", "version description clients destinations never_intercept origins schedules limits mappings rules tests include"},
-		{"ver^", "version description clients destinations never_intercept origins schedules limits mappings rules tests include"},
+		{"^", "version description clients destinations never_intercept origins schedules contact direct limits mappings rules tests include"},
+		{"ver^", "version description clients destinations never_intercept origins schedules contact direct limits mappings rules tests include"},
 		{"version: 1\nclients:\n  lan: 10.0.0.0/8\n  office: [^]\n", "lan"},
 		{"version: 1\nclients:\n  lan:\n    - 10.0.0.0/8\n  office:\n    - ^\n", "lan " + strings.Join(clientSection.names(), " ")},
 		{"version: 1\ndestinations:\n  a: x.example\n  b: {file: x, format: ^", "domains hosts cidr urls"},

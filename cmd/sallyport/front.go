@@ -131,11 +131,20 @@ func (f *front) configure(s *gateway.Server, p *pages) {
 	if len(p.names) > 0 {
 		s.OwnURL = "http://" + net.JoinHostPort(p.names[0], strconv.Itoa(int(p.port)))
 	}
-	s.OwnNames, s.Own = gateway.OwnNames(p.names...), f
+	s.OwnNames, s.Own, s.OwnPaths = gateway.OwnNames(p.names...), f, f.page
 	if f.keeper != nil {
 		s.TLS = f.keeper.Config()
 	}
 }
+
+// page reports whether f itself answers at a path.
+func (f *front) page(path string) bool {
+	return f.pages.has(path) || f.keeper != nil && strings.HasPrefix(path, challenges) ||
+		f.server != nil && strings.HasPrefix(path, "/acme/") || f.pages.ca() != nil && pki.Published(path)
+}
+
+// challenges are the paths at which authorities look for answers (RFC 8555 §8.3).
+const challenges = "/.well-known/acme-challenge/"
 
 // ServeHTTP answers requests for the gateway itself: an authority's http-01
 // challenges, the ACME server, pages for people, and what everybody may know of the
@@ -145,7 +154,7 @@ func (f *front) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	switch ca := f.pages.ca(); {
 	case f.pages.has(r.URL.Path):
 		f.pages.ServeHTTP(w, r)
-	case f.keeper != nil && strings.HasPrefix(r.URL.Path, "/.well-known/acme-challenge/"):
+	case f.keeper != nil && strings.HasPrefix(r.URL.Path, challenges):
 		f.keeper.HTTPHandler().ServeHTTP(w, r)
 	case f.server != nil && strings.HasPrefix(r.URL.Path, "/acme/"):
 		f.server.ServeHTTP(w, r)

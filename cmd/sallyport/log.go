@@ -90,6 +90,9 @@ func logRecord(logger *zerolog.Logger, r *gateway.Record) {
 		e.Str("ip", a.String())
 	}
 	proven(e, r.Identity)
+	if r.Mapped != "" {
+		e.Str("mapped", r.Mapped)
+	}
 	e.Str("method", r.Method).Str("url", r.URL).Str("proto", r.Proto)
 	if d.Rule != nil {
 		e.Str("rule", d.Rule.Name)

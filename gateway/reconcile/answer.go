@@ -23,10 +23,13 @@ type Exchange struct {
 	Method  string         // of the request
 	Host    string         // that it is for, as the policy has it
 	Secure  bool           // it goes to the origin by verified TLS
-	Plain   bool           // its URL is an http one
+	Plain   bool           // its URL is an http one; with a View, the client's
 	Key     Key            // of cookies
 	Now     time.Time      // for cookies that end
 	Rewrite policy.Rewrite // what the rule wants otherwise
+
+	View  View  // of a client that knows no proxy; nil: it names origins by their URLs
+	Place Place // with View
 
 	// Changed are the names of the fields that are not as they came, each once.
 	Changed []string
@@ -58,22 +61,36 @@ func has(f h1.Fields, of uint32) bool {
 // behind one, fit the client. f itself is used; values are replaced, never changed in place.
 func (x *Exchange) Answer(f h1.Fields, status int) h1.Fields {
 	switch {
-	case x.Secure && !x.Plain || !has(f, concerned):
+	case x.Secure && !x.Plain && x.View == nil || !has(f, concerned):
 		return f
 	case !x.Secure:
 		return slices.DeleteFunc(f, x.overwrites)
 	}
 	out := f[:0]
-	if !x.Rewrite.KeepCookies && has(f, 1<<h1.SetCookie) {
+	if has(f, 1<<h1.SetCookie) {
 		out = make(h1.Fields, 0, len(f)+4) // one field may become three
 	}
 	for _, one := range f {
 		switch {
-		case one.ID == h1.SetCookie && !x.Rewrite.KeepCookies:
-			out = x.setCookie(out, one)
+		case one.ID == h1.SetCookie:
+			out = x.setCookies(out, one)
 		case 1<<one.ID&concerned == 0 || x.field(&one, status):
 			out = append(out, one)
 		}
+	}
+	return out
+}
+
+// setCookies appends to out what the client is told in place of the Set-Cookie f.
+func (x *Exchange) setCookies(out h1.Fields, f h1.Field) h1.Fields {
+	from := len(out)
+	if x.Plain && !x.Rewrite.KeepCookies {
+		out = x.setCookie(out, f)
+	} else {
+		out = append(out, f)
+	}
+	if x.View != nil { // whatever the rule says: it must not be sent to another origin
+		out = x.viewCookies(out, from)
 	}
 	return out
 }
@@ -83,13 +100,13 @@ func (x *Exchange) field(f *h1.Field, status int) (stays bool) {
 	value, changed := f.Value, false
 	switch f.ID {
 	case h1.AltSvc: // offers of other ports and protocols are the gateway's to take up
-		if !x.Rewrite.KeepAltSvc {
+		if !x.Rewrite.KeepAltSvc || x.View != nil { // the client would take it for the gateway's
 			x.note("Alt-Svc")
 			return false
 		}
 		return true
 	case h1.StrictTransport: // which clients must not heed by http (RFC 6797 §8.1), and not all know
-		if !x.Rewrite.KeepHSTS {
+		if !x.Rewrite.KeepHSTS || x.View != nil {
 			x.note("Strict-Transport-Security")
 			return false
 		}
@@ -102,16 +119,16 @@ func (x *Exchange) field(f *h1.Field, status int) (stays bool) {
 	switch f.ID {
 	case h1.Location:
 		name = "Location"
-		value, changed = down(x.Policy, followed(status, x.Method), value)
+		value, changed = x.down(followed(status, x.Method), value)
 	case h1.ContentLocation:
 		name = "Content-Location"
-		value, changed = down(x.Policy, http.MethodGet, value)
+		value, changed = x.down(http.MethodGet, value)
 	case h1.Link:
 		name = "Link"
-		value, changed = links(x.Policy, value)
+		value, changed = x.links(value)
 	case h1.Refresh:
 		name = "Refresh"
-		value, changed = refresh(x.Policy, value)
+		value, changed = x.refresh(value)
 	case h1.AllowOrigin:
 		name = "Access-Control-Allow-Origin"
 		if x.sentOrigin != nil && bytes.Equal(value, x.sentOrigin) {
@@ -119,10 +136,14 @@ func (x *Exchange) field(f *h1.Field, status int) (stays bool) {
 		}
 	case h1.ContentPolicy:
 		name = "Content-Security-Policy"
-		value, changed = contentPolicy(value)
+		if x.Plain {
+			value, changed = contentPolicy(value)
+		}
 	case h1.ContentPolicyReportOnly:
 		name = "Content-Security-Policy-Report-Only"
-		value, changed = contentPolicy(value)
+		if x.Plain {
+			value, changed = contentPolicy(value)
+		}
 	}
 	if !changed {
 		return true

@@ -127,27 +127,27 @@ func TestAsked(t *testing.T) {
 
 func TestLinksAndRefresh(t *testing.T) {
 	for _, tt := range []struct {
-		of       func(Policy, []byte) ([]byte, bool)
+		of       func(*Exchange, []byte) ([]byte, bool)
 		in, want string
 	}{
-		{links, `<https://site.test/a>; rel=preload, </b>; rel="x", <https://other.test/>`, `<http://site.test/a>; rel=preload, </b>; rel="x", <https://other.test/>`},
-		{links, `</a>; title="<https://site.test/>"; rel=next`, ""},
-		{links, `</a>; title="a\"<https://site.test/>", <https://site.test/b>`, `</a>; title="a\"<https://site.test/>", <http://site.test/b>`},
-		{links, `<//other.test/x>`, `<https://other.test/x>`},
-		{links, `<https://site.test/`, ""},
-		{links, `"`, ""},
-		{links, `"\`, ""},
-		{refresh, "5", ""},
-		{refresh, "0; url=https://site.test/a", "0; url=http://site.test/a"},
-		{refresh, "0;URL = 'https://site.test/a' b", "0;URL = 'http://site.test/a' b"},
-		{refresh, `1,url="https://site.test/`, `1,url="http://site.test/`},
-		{refresh, "0; https://site.test/a", "0; http://site.test/a"},
-		{refresh, "0; url=https://other.test/", ""},
-		{refresh, "0; url=//other.test/", "0; url=https://other.test/"},
-		{refresh, "0;", ""},
-		{refresh, "0; ur", ""},
+		{(*Exchange).links, `<https://site.test/a>; rel=preload, </b>; rel="x", <https://other.test/>`, `<http://site.test/a>; rel=preload, </b>; rel="x", <https://other.test/>`},
+		{(*Exchange).links, `</a>; title="<https://site.test/>"; rel=next`, ""},
+		{(*Exchange).links, `</a>; title="a\"<https://site.test/>", <https://site.test/b>`, `</a>; title="a\"<https://site.test/>", <http://site.test/b>`},
+		{(*Exchange).links, `<//other.test/x>`, `<https://other.test/x>`},
+		{(*Exchange).links, `<https://site.test/`, ""},
+		{(*Exchange).links, `"`, ""},
+		{(*Exchange).links, `"\`, ""},
+		{(*Exchange).refresh, "5", ""},
+		{(*Exchange).refresh, "0; url=https://site.test/a", "0; url=http://site.test/a"},
+		{(*Exchange).refresh, "0;URL = 'https://site.test/a' b", "0;URL = 'http://site.test/a' b"},
+		{(*Exchange).refresh, `1,url="https://site.test/`, `1,url="http://site.test/`},
+		{(*Exchange).refresh, "0; https://site.test/a", "0; http://site.test/a"},
+		{(*Exchange).refresh, "0; url=https://other.test/", ""},
+		{(*Exchange).refresh, "0; url=//other.test/", "0; url=https://other.test/"},
+		{(*Exchange).refresh, "0;", ""},
+		{(*Exchange).refresh, "0; ur", ""},
 	} {
-		got, changed := tt.of(site, []byte(tt.in))
+		got, changed := tt.of(&Exchange{Policy: site}, []byte(tt.in))
 		want := tt.want
 		if want == "" {
 			want = tt.in
@@ -229,8 +229,8 @@ func FuzzLinks(f *testing.F) {
 				t.Fatalf("%q became %q", in, out)
 			}
 		}
-		for _, of := range []func(Policy, []byte) ([]byte, bool){links, refresh, func(_ Policy, b []byte) ([]byte, bool) { return contentPolicy(b) }} {
-			out, changed := of(everything{t, in}, in)
+		for _, of := range []func(*Exchange, []byte) ([]byte, bool){(*Exchange).links, (*Exchange).refresh, func(_ *Exchange, b []byte) ([]byte, bool) { return contentPolicy(b) }} {
+			out, changed := of(&Exchange{Policy: everything{t, in}}, in)
 			if bytes.ContainsAny(out, "\r\n\x00") || !changed && len(out) > len(in) {
 				t.Fatalf("%q became %q", in, out)
 			}

@@ -7,7 +7,7 @@ import "bytes"
 
 // links is down for the targets of a Link field (RFC 8288 §3): what stands in
 // angle brackets outside of quoted strings. What follows the target is kept.
-func links(p Policy, value []byte) ([]byte, bool) {
+func (x *Exchange) links(value []byte) ([]byte, bool) {
 	var out []byte
 	from, changed := 0, false
 	for i := 0; i < len(value); i++ {
@@ -24,7 +24,7 @@ func links(p Policy, value []byte) ([]byte, bool) {
 				i = len(value)
 				break
 			}
-			if url, ok := down(p, "GET", value[i+1:i+end]); ok {
+			if url, ok := x.down("GET", value[i+1:i+end]); ok {
 				out = append(append(out, value[from:i+1]...), url...)
 				from, changed = i+end, true
 			}
@@ -36,7 +36,7 @@ func links(p Policy, value []byte) ([]byte, bool) {
 
 // refresh is down for the URL of a Refresh field (HTML, "shared declarative refresh
 // steps"): seconds, a separator, and a URL, which url= and quotes may be around.
-func refresh(p Policy, value []byte) ([]byte, bool) {
+func (x *Exchange) refresh(value []byte) ([]byte, bool) {
 	from := bytes.IndexAny(value, ";,")
 	if from < 0 {
 		return value, false
@@ -55,7 +55,7 @@ func refresh(p Policy, value []byte) ([]byte, bool) {
 			to = from + i
 		}
 	}
-	url, changed := down(p, "GET", value[from:to])
+	url, changed := x.down("GET", value[from:to])
 	if !changed {
 		return value, false
 	}
