@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"os/exec"
+	"slices"
 	"strings"
 	"testing"
 
@@ -112,6 +113,7 @@ func TestDemo(t *testing.T) {
 		}
 	}
 	checkContract(t, r)
+	checkLadders(t, r)
 	checkSchema(t, r)
 	if t.Failed() {
 		for _, x := range r.Exchanges {
@@ -146,6 +148,57 @@ func checkContract(t *testing.T, r *demo.Report) {
 				auth := map[string]string{"client": "the client itself", "gateway": "the gateway, without a certificate", "nobody": "nobody"}[found("trust.checked_by")]
 				if l.Contract.ClientSees != sees || l.Contract.Readers != readers || l.Contract.OriginAuth != auth {
 					t.Errorf("%s: the gateway logged %+v; found were %q, %q, %q", x.ID, l.Contract, sees, readers, auth)
+				}
+			}
+		}
+	}
+}
+
+// checkLadders: the steps of an exchange are in the order they happened, those of a
+// CONNECT are the book's, and what a cell refers to is there.
+func checkLadders(t *testing.T, r *demo.Report) {
+	t.Helper()
+	there := make(map[string]bool)
+	for _, x := range r.Exchanges {
+		there[x.ID] = true
+		var numbers []int
+		bytes, recorded := 0, 0
+		for i, s := range x.Steps {
+			if i > 0 && s.At < x.Steps[i-1].At {
+				t.Errorf("%s: step %d, %q, is earlier than the one before it", x.ID, i, s.Text)
+			}
+			if s.Number != 0 {
+				numbers = append(numbers, s.Number)
+			}
+			bytes += s.Bytes
+		}
+		for _, w := range x.Wires {
+			recorded += w.Sent + w.Received
+		}
+		if bytes == 0 || bytes > recorded {
+			t.Errorf("%s: steps of %d bytes, and %d were recorded", x.ID, bytes, recorded)
+		}
+		if x.Name != "login" {
+			continue
+		}
+		var want []int
+		if x.Column == "tunnel" || x.Column == "intercept" {
+			want = []int{1, 2, 3, 4, 5, 5} // the last once for either direction
+		}
+		if !slices.Equal(numbers, want) {
+			t.Errorf("%s: the steps of its CONNECT are %v", x.ID, numbers)
+		}
+	}
+	for _, g := range r.Groups {
+		for _, row := range g.Rows {
+			for i, c := range row.Cells {
+				for _, id := range c.Evidence {
+					if !there[id] {
+						t.Errorf("%s, %s: no exchange is %s", row.ID, r.Columns[i].ID, id)
+					}
+				}
+				if len(c.Evidence) == 0 && c.Verdict != demo.Missing && g.ID != "cost" {
+					t.Errorf("%s, %s: %q without evidence", row.ID, r.Columns[i].ID, c.Text)
 				}
 			}
 		}
