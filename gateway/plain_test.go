@@ -6,6 +6,7 @@ package gateway
 import (
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 )
 
@@ -26,10 +27,10 @@ func TestPlainClientIsSentOnByPlainLinks(t *testing.T) {
 		"Access-Control-Allow-Origin: https://@\r\nTransfer-Encoding: chunked\r\nTrailer: Location\r\n\r\n2\r\nok\r\n0\r\nLocation: https://@/late\r\n\r\n"
 	bothWays(t, func(t *testing.T, standard bool) {
 		get := func(path string) (sent, got string, rec *Record) {
-			var origin string
 			// What the origin says has its own address, which is known when it serves.
-			r, addr, saw := headersRigOf(t, plainRules, standard, false, func() string { return strings.ReplaceAll(answer, "@", origin) })
-			origin = addr
+			var own atomic.Pointer[string]
+			r, origin, saw := headersRigOf(t, plainRules, standard, false, func() string { return strings.ReplaceAll(answer, "@", *own.Load()) })
+			own.Store(&origin)
 			got = r.send(t, "GET http://%"+path+" HTTP/1.1\r\nHost: %\r\nOrigin: http://%\r\nReferer: http://%/relayed/\r\nTE: trailers\r\nConnection: close\r\n\r\n", origin)
 			return strings.ReplaceAll(saw(), origin, "@"), strings.ReplaceAll(got, origin, "@"), r.record()
 		}

@@ -5,6 +5,7 @@ package gateway
 
 import (
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	"sallyport/policy"
@@ -20,10 +21,11 @@ func TestSecureCookieGoesByHTTPSOnly(t *testing.T) {
 `
 	const answer = "HTTP/1.1 200 OK\r\nSet-Cookie: sid=1; Secure; HttpOnly; SameSite=None\r\nset-cookie: csrf=2; Secure\r\nSet-Cookie: plain=3\r\nContent-Length: 2\r\n\r\nok"
 	bothWays(t, func(t *testing.T, standard bool) {
-		user := "eva"
+		var user atomic.Value
+		user.Store("eva")
 		who := func(s *Server) {
 			s.Identify = func(q Request) (Identity, error) {
-				return Identity{Client: policy.Client{Addr: q.From.Addr(), User: user}}, nil
+				return Identity{Client: policy.Client{Addr: q.From.Addr(), User: user.Load().(string)}}, nil
 			}
 		}
 		r, origin, saw := headersRigOf(t, rules, standard, false, func() string { return answer }, who)
@@ -48,7 +50,7 @@ func TestSecureCookieGoesByHTTPSOnly(t *testing.T) {
 		if sent := saw(); !strings.Contains(sent, "Cookie: sid=1; csrf=2; plain=3\r\n") {
 			t.Errorf("the origin got\n%s\nof %q", sent, jar)
 		}
-		user = "adam"
+		user.Store("adam")
 		get(origin, "/", strings.Join(jar, "; "))
 		if sent := saw(); !strings.Contains(sent, "Cookie: csrf=2; plain=3\r\n") {
 			t.Errorf("the origin got\n%s\nof another user's %q", sent, jar)
@@ -59,7 +61,7 @@ func TestSecureCookieGoesByHTTPSOnly(t *testing.T) {
 		saw()
 
 		// The same host in the clear.
-		user = "eva"
+		user.Store("eva")
 		clear, origin, saw := headersRigOf(t, rules, standard, true, func() string { return answer }, who, func(s *Server) { s.CookieKey = r.server.CookieKey })
 		r = clear
 		got = get(origin, "/clear", strings.Join(jar, "; "))

@@ -36,6 +36,7 @@ type Exchange struct {
 
 	origin, sentOrigin []byte   // Origin as the client said it and as it was sent; nil: nothing was changed
 	sealed, marked     []string // names of the cookies that came so
+	tried              int      // sealed ones that were looked at
 }
 
 // A Client says whose cookies are sealed.

@@ -15,7 +15,7 @@ import (
 // that were marked do not go in the clear either. What cannot be opened goes nowhere: it
 // is somebody else's, or nobody's. Fields without any of these are left as they are.
 func (x *Exchange) cookies(f h1.Fields) h1.Fields {
-	var opened []string // names
+	var opened []openedCookie
 	found := false
 	for i := range f {
 		if f[i].ID == h1.Cookie && bytes.Contains(f[i].Value, []byte(ours)) {
@@ -38,9 +38,20 @@ func (x *Exchange) cookies(f h1.Fields) h1.Fields {
 	return rest
 }
 
-// learn notes which cookies of a field are guarded, and adds to opened the names of
-// those that can be opened here.
-func (x *Exchange) learn(value []byte, opened []string) []string {
+// An openedCookie is one that was sealed, as the origin has it.
+type openedCookie struct {
+	from  *byte // the first of its name where it stands in the field
+	name  string
+	value []byte
+}
+
+// mostSealed is how many sealed cookies of a request are looked at: more than browsers
+// keep for a site, and what somebody can make the gateway compute for one head.
+const mostSealed = 200
+
+// learn notes which cookies of a field are guarded, and adds to opened those that can
+// be opened here.
+func (x *Exchange) learn(value []byte, opened []openedCookie) []openedCookie {
 	for pair := range bytes.SplitSeq(value, []byte{';'}) {
 		ourName, sealed, _ := bytes.Cut(bytes.Trim(pair, " \t"), []byte{'='})
 		labels, name, ok := readName(ourName)
@@ -52,8 +63,11 @@ func (x *Exchange) learn(value []byte, opened []string) []string {
 			continue
 		}
 		x.sealed = kept(x.sealed, name)
-		if _, ok := x.unseal(labels, name, sealed); ok {
-			opened = kept(opened, name)
+		if x.tried++; x.tried > mostSealed {
+			continue
+		}
+		if v, ok := x.unseal(labels, name, sealed); ok {
+			opened = append(opened, openedCookie{&ourName[0], name, v})
 		}
 	}
 	return opened
@@ -70,20 +84,17 @@ func (x *Exchange) unseal(labels int, name string, sealed []byte) ([]byte, bool)
 }
 
 // cookie is one field's value for the origin.
-func (x *Exchange) cookie(value []byte, opened []string) (out []byte) {
+func (x *Exchange) cookie(value []byte, opened []openedCookie) (out []byte) {
 	for pair := range bytes.SplitSeq(value, []byte{';'}) {
 		pair = bytes.Trim(pair, " \t")
-		name, val, _ := bytes.Cut(pair, []byte{'='})
+		name, _, _ := bytes.Cut(pair, []byte{'='})
 		if bytes.HasPrefix(name, []byte(ours)) {
-			labels, original, ok := readName(name)
-			if !ok || labels < 0 {
+			i := slices.IndexFunc(opened, func(o openedCookie) bool { return o.from == &name[0] })
+			if i < 0 {
 				continue
 			}
-			if val, ok = x.unseal(labels, original, val); !ok {
-				continue
-			}
-			pair = append([]byte(original+"="), val...)
-		} else if slices.Contains(opened, string(name)) || !x.Secure && slices.Contains(x.marked, string(name)) {
+			pair = append([]byte(opened[i].name+"="), opened[i].value...)
+		} else if slices.ContainsFunc(opened, func(o openedCookie) bool { return o.name == string(name) }) || !x.Secure && slices.Contains(x.marked, string(name)) {
 			// What was set without Secure has no say beside what was set with it (RFC
 			// 6265bis §5.6, "leave secure cookies alone").
 			continue

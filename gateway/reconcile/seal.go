@@ -129,7 +129,7 @@ func (k Key) seal(client string, p place, name string, value []byte) []byte {
 }
 
 func (k Key) open(client string, p place, name string, sealed []byte) ([]byte, bool) {
-	if len(k) == 0 {
+	if len(k) == 0 || len(sealed) < sealedSize(0) {
 		return nil, false
 	}
 	b, err := sealing.AppendDecode(nil, sealed)
