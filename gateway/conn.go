@@ -30,6 +30,7 @@ type conn struct {
 	from   netip.AddrPort
 	tls    *tls.Conn            // nil: plain
 	state  *tls.ConnectionState // as the handshake left it; nil: plain
+	clear2 bool                 // it has begun as HTTP/2 without TLS does
 	inside *inside              // what a CONNECT has opened; nil: the client's own connection
 	inner  decrypted            // with tls: in
 

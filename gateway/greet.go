@@ -48,7 +48,33 @@ func (c *conn) greet() bool {
 			return false
 		}
 	}
+	if c.tls == nil && c.inside == nil && !c.preface() {
+		c.close()
+		return false
+	}
 	return !c.giveOn()
+}
+
+// http2Preface is what a client begins with that knows that HTTP/2 is spoken here
+// without TLS (RFC 9113 §3.3, §3.4). "PRI" is a method that no request may have.
+const http2Preface = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
+
+// preface finds out whether that is how the client begins, for which it has the
+// time of a head. It is false when nothing more comes.
+func (c *conn) preface() bool {
+	for {
+		said := c.wire.Buffered()
+		if n := min(len(said), len(http2Preface)); string(said[:n]) != http2Preface[:n] {
+			return true
+		} else if n == len(http2Preface) {
+			c.clear2 = true
+			return true
+		}
+		c.hurry()
+		if c.wire.Fill() != nil {
+			return false
+		}
+	}
 }
 
 var errNoTLS = &h1.Error{
@@ -177,6 +203,8 @@ func (c *conn) giveOn() bool {
 		return true
 	case c.state != nil && c.state.NegotiatedProtocol == "h2":
 		to = c.tls
+	case c.clear2:
+		to = &clear2Conn{}
 	case !c.s.Standard:
 		return false
 	case c.tls != nil:
@@ -195,6 +223,9 @@ func (c *conn) giveOn() bool {
 		if c.inside != nil {
 			s.Conn = &innerConn{s.Conn, c.inside}
 		}
+	}
+	if held, ok := to.(*clear2Conn); ok {
+		held.Conn, held.held = c.wire.Take()
 	}
 	c.mu.Unlock()
 	c.leave()

@@ -10,6 +10,7 @@ import (
 	"crypto/tls"
 	"errors"
 	"io"
+	"net"
 	"net/http"
 	"os"
 	"slices"
@@ -53,14 +54,45 @@ func (s *Server) serveHTTP2(hs *http.Server) {
 	if err := h2.ConfigureServer(hs, by); err != nil {
 		panic("gateway: HTTP/2 cannot be configured: " + err.Error()) // only for cipher suites, which are not set here
 	}
-	handler := http.HandlerFunc(s.serveStandard)
-	hs.TLSNextProto["h2"] = func(hs *http.Server, c *tls.Conn, of http.Handler) {
-		ctx := withConn(context.Background(), c)
-		if of, ok := of.(interface{ BaseContext() context.Context }); ok {
-			ctx = of.BaseContext()
-		}
-		by.ServeConn(overhearing{c, insideOf(c)}, &h2.ServeConnOpts{Context: ctx, BaseConfig: hs, Handler: handler})
+	serve := func(hs *http.Server, c net.Conn, of http.Handler, begun bool) {
+		ctx := of.(interface{ BaseContext() context.Context }).BaseContext()
+		by.ServeConn(c, &h2.ServeConnOpts{Context: ctx, BaseConfig: hs, Handler: http.HandlerFunc(s.serveStandard), SawClientPreface: begun})
 	}
+	hs.TLSNextProto["h2"] = func(hs *http.Server, c *tls.Conn, of http.Handler) {
+		serve(hs, overhearing{c, insideOf(c)}, of, false)
+	}
+	// net/http calls this for connections that begin as HTTP/2 without TLS does.
+	hs.TLSNextProto["unencrypted_http2"] = func(hs *http.Server, c *tls.Conn, of http.Handler) {
+		serve(hs, schemes{c.NetConn().(interface{ UnencryptedNetConn() net.Conn }).UnencryptedNetConn()}, of, true)
+	}
+	hs.Protocols = new(http.Protocols)
+	hs.Protocols.SetHTTP1(true)
+	hs.Protocols.SetHTTP2(true)
+	hs.Protocols.SetUnencryptedHTTP2(true)
+}
+
+// A clear2Conn is a client's connection that has begun as HTTP/2 without TLS does.
+type clear2Conn struct {
+	net.Conn
+	held []byte // what was read to find that out
+}
+
+func (c *clear2Conn) Read(b []byte) (int, error) {
+	if len(c.held) > 0 {
+		n := copy(b, c.held)
+		c.held = c.held[n:]
+		return n, nil
+	}
+	return c.Conn.Read(b)
+}
+
+// schemes is a connection without TLS of which package http2 tells what :scheme its
+// requests name. It does so by a TLS state, and without one would have https pass for
+// http: law 1 would hang on it. What the client's leg is, connOf tells.
+type schemes struct{ net.Conn }
+
+func (schemes) ConnectionState() tls.ConnectionState {
+	return tls.ConnectionState{Version: tls.VersionTLS13, CipherSuite: tls.TLS_AES_128_GCM_SHA256, HandshakeComplete: true}
 }
 
 // readHTTP2 reads a request that came by HTTP/2 as the HTTP/1.1 one it stands

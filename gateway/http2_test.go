@@ -32,13 +32,21 @@ type h2Client struct {
 // http2 connects to the gateway by HTTP/2.
 func (r *tlsRig) http2() *h2Client {
 	r.tb.Helper()
-	h := &h2Client{tb: r.tb, c: r.secure("h2"), id: 1}
-	_, _ = io.WriteString(h.c, h2.ClientPreface)
+	return newH2Client(r.tb, r.secure("h2"), h2.ClientPreface)
+}
+
+// newH2Client begins with pieces, of the preface, on c.
+func newH2Client(tb testing.TB, c net.Conn, pieces ...string) *h2Client {
+	tb.Helper()
+	h := &h2Client{tb: tb, c: c, id: 1}
+	for _, p := range pieces {
+		_, _ = io.WriteString(h.c, p)
+	}
 	h.f = h2.NewFramer(h.c, h.c)
 	h.f.ReadMetaHeaders = hpack.NewDecoder(4096, nil)
 	h.e = hpack.NewEncoder(&h.b)
 	if err := h.f.WriteSettings(h2.Setting{ID: h2.SettingInitialWindowSize, Val: 1 << 20}); err != nil {
-		r.tb.Fatal(err)
+		tb.Fatal(err)
 	}
 	return h
 }

@@ -76,8 +76,30 @@ func TestInterceptCarriesWebSocket(t *testing.T) {
 // TestInterceptCarriesGRPC: both directions of an HTTP/2 stream at once, and
 // trailers behind the answer, which is all of HTTP that gRPC needs.
 func TestInterceptCarriesGRPC(t *testing.T) {
+	carriesGRPC(t, interceptRules, policy.Inner, func(r *rig, addr string) (string, *h2.Transport) {
+		c, err := r.connectTLS(addr, &tls.Config{ServerName: "127.0.0.1", RootCAs: r.roots, NextProtos: []string{"h2"}})
+		if err != nil {
+			r.tb.Fatal(err)
+		}
+		return "https", &h2.Transport{DialTLSContext: func(context.Context, string, string, *tls.Config) (net.Conn, error) { return c.Conn, nil }}
+	})
+}
+
+// TestOriginateCarriesGRPC: a client of gRPC without TLS, which speaks HTTP/2 from its
+// first byte on and takes the gateway for its server.
+func TestOriginateCarriesGRPC(t *testing.T) {
+	rules := strings.Replace(interceptRules, "mode: intercept", "mode: originate", 1)
+	carriesGRPC(t, rules, policy.Plain, func(r *rig, _ string) (string, *h2.Transport) {
+		return "http", &h2.Transport{AllowHTTP: true, DialTLSContext: func(context.Context, string, string, *tls.Config) (net.Conn, error) {
+			return net.Dial("tcp", r.addr)
+		}}
+	})
+}
+
+// carriesGRPC has a client say words to an origin by what dial returns.
+func carriesGRPC(t *testing.T, rules string, kind policy.Kind, dial func(r *rig, origin string) (scheme string, by *h2.Transport)) {
 	onBothPaths(t, func(t *testing.T, path func(*Server)) {
-		r := newRig(t, interceptRules, path)
+		r := newRig(t, rules, path)
 		origin := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, q *http.Request) {
 			w.Header().Set("Trailer", "Grpc-Status")
 			w.Header().Set("Content-Type", "application/grpc")
@@ -110,14 +132,10 @@ func TestInterceptCarriesGRPC(t *testing.T) {
 		}
 		r.generation.Store(&now)
 		addr := origin.Listener.Addr().String()
-		c, err := r.connectTLS(addr, &tls.Config{ServerName: "127.0.0.1", RootCAs: r.roots, NextProtos: []string{"h2"}})
-		if err != nil {
-			t.Fatal(err)
-		}
-		by := &h2.Transport{DialTLSContext: func(context.Context, string, string, *tls.Config) (net.Conn, error) { return c.Conn, nil }}
+		scheme, by := dial(r, addr)
 		defer by.CloseIdleConnections()
 		read, write := io.Pipe()
-		q, err := http.NewRequestWithContext(t.Context(), http.MethodPost, "https://"+addr+"/echo.Echo/Say", read)
+		q, err := http.NewRequestWithContext(t.Context(), http.MethodPost, scheme+"://"+addr+"/echo.Echo/Say", read)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -142,7 +160,7 @@ func TestInterceptCarriesGRPC(t *testing.T) {
 			t.Errorf("trailers %v", res.Trailer)
 		}
 		<-r.handed
-		if rec := r.recordOf(http.MethodPost); rec.Proto != "HTTP/2" || rec.Origin.TLS.NegotiatedProtocol != "h2" || rec.Kind != policy.Inner {
+		if rec := r.recordOf(http.MethodPost); rec.Proto != "HTTP/2" || rec.Origin.TLS.NegotiatedProtocol != "h2" || rec.Kind != kind {
 			t.Errorf("%+v", rec)
 		}
 	})
