@@ -113,6 +113,30 @@ func TestSetCookie(t *testing.T) {
 	}
 }
 
+// TestEmptyPathIsNone: Fossil writes Path=; and curl, which had kept its cookie in a
+// file, did not find it there again when Fossil ended it.
+func TestEmptyPathIsNone(t *testing.T) {
+	for in, want := range map[string]string{
+		"a=b; Path=; HttpOnly;  secure; Version=1": "; HttpOnly; Version=1",
+		"a=b; Path; HttpOnly; Secure":              "; HttpOnly",
+		"a=b; Path=; HttpOnly; Secure; Path=/x":    "; HttpOnly; Path=/x",
+		"a=b; Path=/x; HttpOnly; Secure; Path=":    "; Path=/x; HttpOnly; Path=", // the last one counts
+	} {
+		got := set(t, exchange("eva", "www.site.test", true), in)
+		if len(got) != 1 || !strings.HasSuffix(got[0], want) || strings.Count(got[0], ";") != strings.Count(want, ";") {
+			t.Errorf("%q became %q, want …%q", in, got, want)
+		}
+	}
+	for _, line := range set(t, exchange("eva", "www.site.test", true), "a=null; Path=; max-age=-86400; HttpOnly; secure") {
+		if strings.Contains(line, "Path") {
+			t.Errorf("ended at another path than it was set for: %q", line)
+		}
+	}
+	if got := set(t, exchange("eva", "www.site.test", true), "__Host-a=b; Secure; Path="); len(got) != 0 {
+		t.Errorf("without Path=/: %q", got)
+	}
+}
+
 // TestSecureCookieComesBack: by https to where it was set for, as it was, and
 // nowhere else, and nobody else's.
 func TestSecureCookieComesBack(t *testing.T) {

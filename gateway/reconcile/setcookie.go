@@ -47,6 +47,9 @@ func (x *Exchange) readSetCookie(value []byte) (c setCookie, ok bool) {
 		case equalFold(k, "httponly"):
 			c.httpOnly = true
 		case equalFold(k, "path"):
+			if len(v) == 0 && c.path == nil { // none (RFC 6265 §5.2.4); curl keeps it as another than none, and loses it on disk
+				continue
+			}
 			c.path = a
 		case equalFold(k, "domain"):
 			c.domain, host = a, string(v)
