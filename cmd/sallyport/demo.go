@@ -34,7 +34,8 @@ this run. It takes some ten seconds and needs no network, no root and no set-up.
   sallyport demo --html report.html
   sallyport demo --json > report.json
   sallyport demo --pcap wires && wireshark wires/intercept.pcapng
-  sallyport demo --policy policy.yaml`,
+  sallyport demo --policy policy.yaml
+  sallyport demo --peer squid`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			ctx, stop := signal.NotifyContext(commandContext(cmd), syscall.SIGTERM, syscall.SIGINT)
@@ -49,6 +50,7 @@ this run. It takes some ten seconds and needs no network, no root and no set-up.
 	cmd.Flags().BoolVar(&o.json, "json", false, "print the report as JSON")
 	cmd.Flags().StringVar(&o.packets, "pcap", "", "write the wires to a new `directory`, as packets with the keys to read them by")
 	cmd.Flags().StringVar(&o.policy, "policy", "", "compare the modes and settings of the rules of a policy `file`, instead of the bare modes")
+	cmd.Flags().StringSliceVar(&o.peers, "peer", nil, "compare another proxy that is installed, too, by `name`: squid")
 	o.page.flags(cmd)
 	return cmd
 }
@@ -57,6 +59,7 @@ type demoOptions struct {
 	json    bool
 	packets string // a directory; "": nowhere
 	policy  string // a file; "": the modes as they are
+	peers   []string
 	page    demoPage
 }
 
@@ -73,6 +76,13 @@ func compareModes(ctx context.Context, cmd *cobra.Command, o demoOptions) error 
 		if run.Ways, run.Notes, err = demoWays(cmd.ErrOrStderr(), o.policy); err != nil {
 			return err
 		}
+	}
+	for _, name := range o.peers {
+		ways, notes, err := demo.PeerWays(name)
+		if err != nil {
+			return err
+		}
+		run.Ways, run.Notes = append(run.Ways, ways...), append(run.Notes, notes...)
 	}
 	if err := o.page.check(); err != nil {
 		return err

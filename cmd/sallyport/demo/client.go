@@ -24,6 +24,7 @@ import (
 // the same whatever the gateway's rules turn out to be.
 type client struct {
 	mode  string // of its way
+	peer  bool   // the gateway is a peer
 	proxy string // the gateway's address; unused by direct
 	https string // port of the origin, as URLs have it
 	ssh   string
@@ -145,12 +146,21 @@ func (s *session) do(ctx context.Context, method, address, body string, fields .
 	}
 	defer res.Body.Close()
 	_, err = io.Copy(io.Discard, res.Body)
-	a := answer{status: res.StatusCode, scheme: res.Request.URL.Scheme, err: err, byProxy: res.Header.Get("Proxy-Status") != ""}
+	a := answer{status: res.StatusCode, scheme: res.Request.URL.Scheme, err: err, byProxy: madeByProxy(res, s.peer)}
 	for _, c := range res.Cookies() {
 		a.secure = a.secure || c.Secure
 	}
 	a.look(res.TLS)
 	return a
+}
+
+// originMark is a field that origins set in all answers.
+const originMark = "Demo-Origin"
+
+// madeByProxy reports whether an answer is none of an origin's. The gateway says so
+// of its own (RFC 9209); not all peers do.
+func madeByProxy(res *http.Response, peer bool) bool {
+	return res.Header.Get("Proxy-Status") != "" || peer && res.Header.Get(originMark) == ""
 }
 
 // look notes what is to be seen of a TLS session.

@@ -49,12 +49,16 @@ func (c *cost) samples(column string) []Sample {
 // measure looks at one column with a gateway that has done nothing else.
 func (t *trial) measure(ctx context.Context, c *column) (out *cost, err error) {
 	out = &cost{}
-	cl := t.client(c.way)
+	cl := t.client(c)
 	_, cl.https, _ = strings.Cut(t.origin.l.Addr().String(), ":")
 	cl.keys = nil // a line for each of some thousand sessions
 	pid := 0
 	if c.id != direct {
-		g, err := t.startGateway(ctx, true)
+		start := func() (*gateway, error) { return t.startGateway(ctx, true) }
+		if c.way.Peer != "" {
+			start = func() (*gateway, error) { return t.startPeer(ctx, c.way) }
+		}
+		g, err := start()
 		if err != nil {
 			return nil, err
 		}

@@ -44,6 +44,7 @@ var wantsCertificate = map[string]bool{ownHost: true, oursHost: true, delegatedH
 // under that name belongs to it.
 type exchange struct {
 	name, column string
+	peer         bool // of a peer's column
 	host         string
 	began, ended time.Duration
 	dialled      []netip.AddrPort
@@ -179,7 +180,7 @@ func (x *exchange) hear(conn io.ReadWriter, head string) error {
 	}
 	defer res.Body.Close()
 	_, err = io.Copy(io.Discard, res.Body)
-	x.answers = append(x.answers, answer{status: res.StatusCode, byProxy: res.Header.Get("Proxy-Status") != ""})
+	x.answers = append(x.answers, answer{status: res.StatusCode, byProxy: madeByProxy(res, x.peer)})
 	return err
 }
 

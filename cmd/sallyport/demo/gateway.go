@@ -35,6 +35,9 @@ type gateway struct {
 	last    []string // the last lines it wrote
 	records []record // of the access log
 	quiet   bool     // records are not kept
+
+	// Of a peer: what it is called, what it says when it serves, and where it logs.
+	name, says, saysAddr, log string
 }
 
 // A record is a line of the access log: what of it is computed with, and the line.
@@ -60,33 +63,47 @@ type record struct {
 
 // startGateway runs program and waits until it serves.
 func startGateway(ctx context.Context, program string, env []string, quiet bool, flags ...string) (*gateway, error) {
-	g := &gateway{ready: make(chan string, 1), ended: make(chan struct{}), quiet: quiet}
+	g := &gateway{quiet: quiet, name: "the gateway"}
 	g.cmd = exec.Command(program, append([]string{"run", "--listen", "127.0.0.1:0", "--log", "json", "--drain", "1s"}, flags...)...)
 	g.cmd.Env = env
+	if err := g.start(ctx); err != nil {
+		return nil, err
+	}
+	return g, nil
+}
+
+// start starts the process and waits until it serves.
+func (g *gateway) start(ctx context.Context) error {
+	g.ready, g.ended = make(chan string, 1), make(chan struct{})
 	g.cmd.Stdout = io.Discard
 	stderr, err := g.cmd.StderrPipe()
 	if err != nil {
-		return nil, err
+		return err
 	}
 	started := make(chan error, 1)
 	go g.watch(stderr, started)
 	if err := <-started; err != nil {
-		return nil, fmt.Errorf("starting the gateway (%s run): %w", program, err)
+		return fmt.Errorf("starting %s (%s): %w", g.name, g.cmd.Path, err)
 	}
 	late := time.NewTimer(patience)
 	defer late.Stop()
 	select {
 	case g.addr = <-g.ready:
-		return g, nil
+		if g.says == "" {
+			return nil
+		}
+		if err = g.answers(ctx); err == nil {
+			return nil
+		}
 	case <-g.ended:
-		return nil, g.died()
+		return g.died()
 	case <-ctx.Done():
 		err = ctx.Err()
 	case <-late.C:
-		err = fmt.Errorf("the gateway does not serve after %s; %s", patience, g.said())
+		err = fmt.Errorf("%s does not serve after %s; %s", g.name, patience, g.said())
 	}
 	_ = g.stop() // err says more
-	return nil, err
+	return err
 }
 
 // stop ends the gateway, by force when it takes its time, and waits for it. It is
@@ -115,7 +132,7 @@ func (g *gateway) died() error {
 	if g.cause != nil {
 		what = g.cause.Error()
 	}
-	return fmt.Errorf("the gateway ended by itself (%s); %s", what, g.said())
+	return fmt.Errorf("%s ended by itself (%s); %s", g.name, what, g.said())
 }
 
 // alive is an error once the gateway has ended.
@@ -177,6 +194,12 @@ func (g *gateway) hear(line []byte) {
 	err := json.Unmarshal(line, &m)
 	if err == nil && m.Message == "serving" && len(m.Listen) == 1 {
 		g.ready <- m.Listen[0]
+	}
+	if g.says != "" && bytes.Contains(line, []byte(g.says)) {
+		select {
+		case g.ready <- g.saysAddr:
+		default: // it has said so
+		}
 	}
 	g.mu.Lock()
 	defer g.mu.Unlock()

@@ -128,6 +128,7 @@ func (o *origin) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if r.URL.Path != "/quick" {
 		o.note(host, r, body, err)
 	}
+	w.Header().Set(originMark, "1")
 	switch r.URL.Path {
 	case "/login":
 		fmt.Fprintf(w, "<h1>Welcome, %s</h1>\n%s", o.canary, page)

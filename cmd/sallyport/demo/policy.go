@@ -51,7 +51,7 @@ func policyText(ways []Way, modes map[string]string) string {
 	}
 	b.WriteString("rules:\n")
 	for _, w := range ways {
-		if w.Mode == direct {
+		if w.Mode == direct || w.Peer != "" {
 			continue
 		}
 		for _, rule := range rulesOf(w, modeOf(w, modes)) {

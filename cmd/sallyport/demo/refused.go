@@ -27,7 +27,7 @@ func (x *exchange) refusedBy() string {
 	}
 	for _, a := range x.answers {
 		switch {
-		case a.byProxy && a.status == http.StatusBadGateway:
+		case a.byProxy && (a.status == http.StatusBadGateway || x.peer && a.status == http.StatusServiceUnavailable):
 			return byGateway
 		case a.byProxy:
 			return byPolicy

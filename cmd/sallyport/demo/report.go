@@ -43,7 +43,7 @@ type Column struct {
 	ID    string   `json:"id"`              // "direct", the name of a mode, or that of a way of its own
 	Title string   `json:"title"`           // for a heading
 	Mode  string   `json:"mode"`            // "direct" or one of the modes
-	Rule  string   `json:"rule"`            // the rule of the policy file that chose it; "": no gateway
+	Rule  string   `json:"rule"`            // the rule of the policy file that chose it; "": no gateway of ours
 	Notes []string `json:"notes,omitempty"` // what readers are to be told of it
 }
 

@@ -33,7 +33,7 @@ func (t *trial) report() *Report {
 	}
 	for _, c := range t.columns {
 		col := Column{ID: c.id, Title: cmp.Or(c.way.Title, c.id), Mode: c.way.Mode, Notes: c.way.Notes}
-		if c.id != direct {
+		if c.id != direct && c.way.Peer == "" {
 			col.Rule = mainRule(c.way, c.mode)
 		}
 		r.Columns = append(r.Columns, col)

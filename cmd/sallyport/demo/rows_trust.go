@@ -78,7 +78,11 @@ func badCell(c *column, k leafKind) Cell {
 	case byPolicy:
 		return Cell{Text: "not asked: refused before", Value: by}
 	default:
-		return Cell{Text: by + ": " + x.why(), Value: "refused by the " + by, Verdict: Good}
+		text := "the " + by
+		if why := x.why(); why != "" {
+			text = by + ": " + why
+		}
+		return Cell{Text: text, Value: "refused by the " + by, Verdict: Good}
 	}
 }
 

@@ -20,7 +20,7 @@ func (t *trial) sort() {
 		for _, x := range c.exchanges {
 			for _, host := range x.hosts() {
 				x.visits = append(x.visits, t.origin.seen(host)...)
-				x.records = append(x.records, t.gateway.of(host)...)
+				x.records = append(x.records, c.gate.of(host)...)
 			}
 			for _, f := range flows {
 				switch {

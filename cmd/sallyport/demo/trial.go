@@ -122,6 +122,9 @@ type column struct {
 	trial     *trial
 	exchanges []*exchange
 	cost      *cost // nil: not measured
+
+	gate  *gateway // who is between client and origin; unused by direct
+	entry *tap     // between clients and gate
 }
 
 func (c *column) exchange(name string) *exchange {
@@ -160,8 +163,17 @@ func (t *trial) run(ctx context.Context) error {
 		return err
 	}
 	for _, w := range t.ways {
-		c := &column{id: w.ID, mode: modeOf(w, t.o.Rules), way: w, trial: t}
+		c := &column{id: w.ID, mode: modeOf(w, t.o.Rules), way: w, trial: t, gate: t.gateway, entry: t.atGate}
 		t.columns = append(t.columns, c)
+		if w.Peer != "" {
+			t.o.Progress("starting " + w.Peer)
+			if c.gate, err = t.startPeer(ctx, w); err != nil {
+				return err
+			}
+			if c.entry, err = t.tap("client", false, c.gate.addr); err != nil {
+				return err
+			}
+		}
 		for _, a := range t.attempts() {
 			t.o.Progress(c.id + ": " + a.name)
 			if err := c.try(ctx, a); err != nil {
@@ -171,7 +183,7 @@ func (t *trial) run(ctx context.Context) error {
 	}
 	// Everything that is open ends, so that all of it is recorded and logged.
 	t.stopped = t.rec.now()
-	if err := t.gateway.stop(); err != nil {
+	if err := t.stopAll(); err != nil {
 		return err
 	}
 	for _, tap := range []*tap{t.atGate, t.webs["client"], t.webs["origin"], t.sshs["client"], t.sshs["origin"]} {
@@ -190,19 +202,36 @@ func (t *trial) run(ctx context.Context) error {
 	return nil
 }
 
+// stopAll ends the gateway, and all peers.
+func (t *trial) stopAll() error {
+	for _, c := range t.columns {
+		if c.way.Peer == "" {
+			continue
+		}
+		if err := c.gate.stop(); err != nil {
+			return err
+		}
+		c.entry.close()
+		if err := c.gate.readLog(); err != nil {
+			return err
+		}
+	}
+	return t.gateway.stop()
+}
+
 // try makes one exchange.
 func (c *column) try(ctx context.Context, a attempt) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	if err := c.trial.gateway.alive(); err != nil {
+	if err := c.gate.alive(); err != nil {
 		return err
 	}
-	cl := c.trial.client(c.way)
+	cl := c.trial.client(c)
 	if a.tls && cl.plain() {
 		return nil
 	}
-	x := &exchange{name: a.name, column: c.id, host: hostOf(a.name, c.id)}
+	x := &exchange{name: a.name, column: c.id, peer: cl.peer, host: hostOf(a.name, c.id)}
 	s := cl.session()
 	x.began = c.trial.rec.now()
 	a.make(ctx, s, x)
@@ -213,13 +242,13 @@ func (c *column) try(ctx context.Context, a attempt) error {
 }
 
 // client is the one of a column, on the wires that are recorded.
-func (t *trial) client(w Way) *client {
+func (t *trial) client(c *column) *client {
 	leg := "origin"
-	if w.Mode == direct {
+	if c.way.Mode == direct {
 		leg = "client"
 	}
 	return &client{
-		mode: w.Mode, proxy: t.atGate.addr().String(), roots: t.trusted, own: t.own, keys: t.rec,
+		mode: c.way.Mode, peer: c.way.Peer != "", proxy: c.entry.addr().String(), roots: t.trusted, own: t.own, keys: t.rec,
 		https: port(t.webs[leg]), ssh: port(t.sshs[leg]),
 	}
 }

@@ -21,6 +21,8 @@ type Way struct {
 	// its trust profile, as a policy has them between braces (`sni: any, tls: optional`).
 	// "": nothing. A section that does not go with the mode is left out.
 	Tunnel, Intercept, Rewrite, Origin string
+
+	Peer string // who is there instead of the gateway, see PeerWays; "": the gateway
 }
 
 // own reports whether the way has rules of its own, and is not just a mode.
