@@ -31,21 +31,18 @@ func (p *passage) here(t target, originForm bool) (found bool, err error) {
 		return false, nil
 	}
 	own := p.isOwn(t, originForm)
+	if !own || !strings.HasPrefix(t.path, challenges) {
+		if found, err := p.mapBy(t.host, t, own); found {
+			return true, err
+		}
+	}
 	if own && p.s.Own != nil && p.s.isOwnPath(t.path) {
 		p.target, p.rec.Own = t, true
 		return true, nil
 	}
-	pol := p.gen.Policy
-	if pol.Mappings() {
-		m, rest, err := pol.Mapping(t.host, t.path)
-		if m == nil && err == nil && own {
-			m, rest, err = pol.Mapping(policy.Host{}, t.path)
-		}
-		if err != nil {
-			return true, badTarget(err)
-		}
-		if m != nil {
-			return true, p.mapTo(m, t, rest, own)
+	if own {
+		if found, err := p.mapBy(policy.Host{}, t, own); found {
+			return true, err
 		}
 	}
 	if own && p.s.Own != nil { // which says that there is no such page
@@ -53,6 +50,22 @@ func (p *passage) here(t target, originForm bool) (found bool, err error) {
 		return true, nil
 	}
 	return false, nil
+}
+
+// challenges are where authorities look for answers (RFC 8555 §8.3): of the gateway's own
+// names also when a mapping has the whole of one, which needs its certificates.
+const challenges = "/.well-known/acme-challenge/"
+
+// mapBy makes the request one for the origin that a mapping of host gives it, if any does.
+func (p *passage) mapBy(host policy.Host, t target, own bool) (found bool, err error) {
+	m, rest, err := p.gen.Policy.Mapping(host, t.path)
+	switch {
+	case err != nil:
+		return true, badTarget(err)
+	case m == nil:
+		return false, nil
+	}
+	return true, p.mapTo(m, t, rest, own)
 }
 
 var errNoHost = errors.New("there is no Host field, by which the gateway would know what a path is asked of (RFC 9112 §3.2)")

@@ -93,7 +93,7 @@ type Server struct {
 	OwnURL string
 
 	// OwnPaths says which paths, as they are on the wire, Own has pages at. Mappings of
-	// the policy cannot have these where the gateway's own names are asked for. nil: all.
+	// the policy that have no host cannot have these. nil: all.
 	OwnPaths func(path string) bool
 
 	// Standard serves clients and asks origins by net/http alone, without the
