@@ -15,7 +15,7 @@ import (
 // fitBody has the links in a's body made to fit the client, where the rule wants that,
 // and is the fields for it.
 func (p *passage) fitBody(a *answer, f h1.Fields) h1.Fields {
-	if !p.decision.Rule.Rewrite.Bodies {
+	if !p.fit.Rewrite.Bodies {
 		return f
 	}
 	f, fitting, packed := p.fit.FitBody(f, a.status)
