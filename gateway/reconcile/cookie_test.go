@@ -73,12 +73,12 @@ func TestSetCookie(t *testing.T) {
 		{"a=" + strings.Repeat("b", 4000) + "; Secure; HttpOnly", []string{"a=" + strings.Repeat("b", 4000) + "; HttpOnly", "sallyport-m-a=1; HttpOnly; HttpOnly"}},
 
 		// What ends a cookie ends it in each form it may have.
-		{"a=; Max-Age=0; Path=/x", []string{"a=; Max-Age=0; Path=/x", "sallyport-0-a=;" + gone + "; Path=/x", "sallyport-m-a=;" + gone + "; Path=/x"}},
+		{"a=; Max-Age=0; Path=/x", []string{"sallyport-0-a=;" + gone + "; Path=/x", "sallyport-m-a=;" + gone + "; Path=/x", "a=; Max-Age=0; Path=/x"}},
 		{"a=; Expires=Thu, 01 Jan 1970 00:00:00 GMT; Secure; HttpOnly", []string{
-			"sallyport-0-a=@; Expires=Thu, 01 Jan 1970 00:00:00 GMT; HttpOnly", "sallyport-m-a=;" + gone, "a=;" + gone,
+			"sallyport-m-a=;" + gone, "a=;" + gone, "sallyport-0-a=@; Expires=Thu, 01 Jan 1970 00:00:00 GMT; HttpOnly",
 		}},
 		{"a=; Max-Age=-1; Secure; Domain=site.test", []string{
-			"a=; Max-Age=-1; Domain=site.test", "sallyport-m-a=1; Max-Age=-1; Domain=site.test; HttpOnly", "sallyport-2-a=;" + gone + "; Domain=site.test",
+			"sallyport-m-a=1; Max-Age=-1; Domain=site.test; HttpOnly", "sallyport-2-a=;" + gone + "; Domain=site.test", "a=; Max-Age=-1; Domain=site.test",
 		}},
 		{"a=b; Expires=Thu, 01 Jan 2037 00:00:00 GMT", []string{"a=b; Expires=Thu, 01 Jan 2037 00:00:00 GMT"}},
 		{"a=b; Max-Age=0x", []string{"a=b; Max-Age=0x"}},
@@ -134,6 +134,28 @@ func TestEmptyPathIsNone(t *testing.T) {
 	}
 	if got := set(t, exchange("eva", "www.site.test", true), "__Host-a=b; Secure; Path="); len(got) != 0 {
 		t.Errorf("without Path=/: %q", got)
+	}
+}
+
+// TestEndedCookieIsEndedLast: curl 7.88, with a jar in a file, keeps a cookie that is
+// ended when another Set-Cookie follows.
+func TestEndedCookieIsEndedLast(t *testing.T) {
+	for _, tt := range []struct{ set, end string }{
+		{"sid=v; Secure; HttpOnly; Path=/", "sid=; Secure; HttpOnly; Path=/; Max-Age=0"},
+		{"sid=v; Secure; HttpOnly; Path=/", "sid=; Path=/; Max-Age=0"},
+		{"sid=v; Secure; HttpOnly; Path=/", "sid=; Secure; Path=/; Max-Age=0"},
+		{"sid=v; Secure; Path=/", "sid=; Secure; Path=/; Max-Age=0"},
+		{"sid=v; Path=/", "sid=; Path=/; Max-Age=0"},
+		{"__Host-sid=v; Secure; Path=/", "__Host-sid=; Secure; Path=/; Max-Age=0"},
+	} {
+		has := set(t, exchange("eva", "www.site.test", true), tt.set)
+		x := exchange("eva", "www.site.test", true)
+		sent(t, x, pair(has[0]))
+		got := set(t, x, tt.end)
+		name, _, _ := strings.Cut(has[0], "=")
+		if len(got) == 0 || !strings.HasPrefix(got[len(got)-1], name+"=") || !strings.Contains(got[len(got)-1], "Max-Age=0") {
+			t.Errorf("%q, ended by %q: %q", has, tt.end, got)
+		}
 	}
 }
 
@@ -229,7 +251,7 @@ func TestClearAnswerLeavesSecureCookiesAlone(t *testing.T) {
 func TestLogoutWithoutSecure(t *testing.T) {
 	sid := pair(set(t, exchange("eva", "site.test", true), "sid=1; Secure; HttpOnly")[0])
 	for in, want := range map[string]string{
-		"sid=; Path=/; Max-Age=0": "sid=; Path=/; Max-Age=0|sallyport-0-sid=; Max-Age=0; Expires=Thu, 01 Jan 1970 00:00:00 GMT; Path=/|sallyport-m-sid=; Max-Age=0; Expires=Thu, 01 Jan 1970 00:00:00 GMT; Path=/",
+		"sid=; Path=/; Max-Age=0": "sid=; Path=/; Max-Age=0|sallyport-m-sid=; Max-Age=0; Expires=Thu, 01 Jan 1970 00:00:00 GMT; Path=/|sallyport-0-sid=; Max-Age=0; Expires=Thu, 01 Jan 1970 00:00:00 GMT; Path=/",
 		"sid=guest":               "sid=guest|sallyport-0-sid=; Max-Age=0; Expires=Thu, 01 Jan 1970 00:00:00 GMT",
 		"sid=guest; Secure":       "sid=guest|sallyport-m-sid=1; HttpOnly|sallyport-0-sid=; Max-Age=0; Expires=Thu, 01 Jan 1970 00:00:00 GMT",
 	} {

@@ -125,7 +125,7 @@ func (x *Exchange) setCookie(out h1.Fields, f h1.Field) h1.Fields {
 		return append(out, f)
 	}
 	x.note("Set-Cookie")
-	seal, mark := c.place.sealedName(name), marking+name
+	seal, mark, first := c.place.sealedName(name), marking+name, len(out)
 	switch {
 	case sealed:
 		out = append(out, line(f, seal, x.Key.seal(x.Client.ClientName(), c.place, name, c.value), c.attributes))
@@ -144,7 +144,27 @@ func (x *Exchange) setCookie(out h1.Fields, f h1.Field) h1.Fields {
 	if sealed && c.ends && !prefixed {
 		out = append(out, line(f, name, nil, c.ending()))
 	}
+	if c.ends {
+		form := name
+		if slices.Contains(x.sealed, name) || sealed && !slices.Contains(x.marked, name) {
+			form = seal
+		}
+		last(out[first:], form)
+	}
 	return out
+}
+
+// last puts the field that ends the form in which the client has the cookie behind
+// those that end the others. curl 7.88 takes a cookie that was ended back from its
+// file when another Set-Cookie follows, and the origin has sent but one.
+func last(ends h1.Fields, form string) {
+	for i, f := range ends[:len(ends)-1] {
+		if bytes.HasPrefix(f.Value, []byte(form+"=")) {
+			copy(ends[i:], ends[i+1:])
+			ends[len(ends)-1] = f
+			return
+		}
+	}
 }
 
 // ending are the attributes by which a client drops a cookie of c's place and path.
