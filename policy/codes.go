@@ -81,6 +81,7 @@ var codes = []Code{
 	{"L022", "a deny that must see requests which a later tunnel would hide"},
 	{"L023", "a tunnel that cannot be kept, because an earlier rule must look inside"},
 	{"L024", "a rule that would intercept what is never to be intercepted"},
+	{"L025", "a mapping to an origin that no rule originates requests to"},
 	{"L030", "a rule that no test reaches"},
 	{"L031", "a rule that has had no hit for long"},
 	{"L040", "a domain under which anybody can have a name"},

@@ -41,6 +41,7 @@ func (l Linter) Lint(p *Policy) []Diagnostic {
 	r.shadows()
 	r.tunnels()
 	r.never()
+	r.mappings()
 	r.tests()
 	r.times()
 	r.hits(l)

@@ -20,8 +20,7 @@ type Mapping struct {
 	Port uint16
 	Path string // the path there, canonical, with / at both ends
 
-	print string // hash of what is said, for Diff
-	line  int
+	line, col int
 }
 
 // A mappingSet is the mappings of a policy. Of those with one host none has a path
@@ -29,6 +28,7 @@ type Mapping struct {
 type mappingSet struct {
 	asked  map[Host][]*Mapping // by Host
 	origin map[mappedOrigin][]*Mapping
+	all    []*Mapping // in the order of the file
 }
 
 type mappedOrigin struct {
@@ -100,9 +100,10 @@ func (m *Mapping) String() string {
 
 // mappings reads the key of that name.
 func (c *compiler) mappings(p *Policy, n *node) {
-	p.mappings = mappingSet{make(map[Host][]*Mapping), make(map[mappedOrigin][]*Mapping)}
+	p.mappings = mappingSet{asked: make(map[Host][]*Mapping), origin: make(map[mappedOrigin][]*Mapping)}
 	for _, e := range n.each() {
 		if m := c.mapping(e); m != nil && c.apart(p.mappings.asked[m.Host], m, e) {
+			p.mappings.all = append(p.mappings.all, m)
 			p.mappings.asked[m.Host] = append(p.mappings.asked[m.Host], m)
 			o := mappedOrigin{m.To, m.Port}
 			p.mappings.origin[o] = append(p.mappings.origin[o], m)
@@ -116,7 +117,7 @@ func (c *compiler) mapping(n *node) *Mapping {
 	if n.bad || to == nil {
 		return nil
 	}
-	m := &Mapping{At: "/", line: n.line, print: fingerprint(n)}
+	m := &Mapping{At: "/", line: n.line, col: n.col}
 	var err error
 	if host != nil {
 		if m.Host, err = parsePolicyHost(host.text); err != nil {

@@ -118,6 +118,42 @@ func TestMappedRequestsAreExplained(t *testing.T) {
 	}
 }
 
+// A mapping that leads to nothing but refusals is named, and no other.
+func TestLintMappings(t *testing.T) {
+	for rule, named := range map[string]bool{
+		"to: api.bank.example, mode: originate":                        false,
+		"to: any, mode: [tunnel, originate]":                           false,
+		"to: .bank.example, ports: any, mode: originate":               false,
+		"to: u, mode: originate":                                       false,
+		"to: any, methods: POST, paths: /v1/x, mode: originate":        false,
+		"to: any, ports: 8443, mode: originate":                        true,
+		"to: any, to_except: api.bank.example, mode: originate":        true,
+		"to: shop.example, mode: originate":                            true,
+		"to: any, mode: relay":                                         true,
+		"to: any, mode: tunnel":                                        true,
+		"to: any, mode: originate, audit: true":                        true,
+		"to: [10.0.0.0/8, .corp.example], ports: any, mode: originate": true,
+	} {
+		p := mustParse(t, `version: 1
+destinations: {u: {url: "https://api.bank.example/v1/deep/"}}
+mappings:
+  - {at: /bank/, to: "https://api.bank.example/v1/"}
+rules:
+  - {name: a, from: any, `+rule+`}
+`)
+		got := ""
+		for _, d := range (Linter{At: testTime}).Lint(p) {
+			if d.Code == "L025" {
+				got = d.Error()
+			}
+		}
+		want := "test.yaml:4:5: warning[L025]: no rule originates requests to api.bank.example:443: what is asked for by the mapping /bank/ is refused"
+		if strings.HasPrefix(got, want) != named || !named && got != "" {
+			t.Errorf("%s: %q", rule, got)
+		}
+	}
+}
+
 // Whatever the path: what is mapped is below the mapping's path at the origin, in its
 // canonical form, so that nobody behind the gateway reads it as another.
 func FuzzMapping(f *testing.F) {
