@@ -184,8 +184,13 @@ func (x *exchange) hear(conn io.ReadWriter, head string) error {
 	return err
 }
 
+// bannerTime is how long the client waits for a banner. A gateway that wants a
+// ClientHello first waits longer than that for one.
+const bannerTime = 3 * time.Second
+
 // ssh waits for the origin's banner, greets it and waits for what it heard.
 func ssh(ctx context.Context, s *session, x *exchange) {
+	s.deadline = time.Now().Add(bannerTime)
 	conn, r, err := s.connect(ctx, x.host+":"+s.ssh)
 	if err != nil {
 		x.answers, x.err = append(x.answers, answer{status: s.refused, byProxy: s.refused != 0, err: err}), err

@@ -16,6 +16,10 @@ import (
 // sort gives each exchange what was recorded, logged and seen of it.
 func (t *trial) sort() {
 	flows := t.rec.Flows()
+	clients := make(map[*Flow]*exchange)
+	for _, f := range flows {
+		clients[f] = t.dialler(f)
+	}
 	for _, c := range t.columns {
 		for _, x := range c.exchanges {
 			for _, host := range x.hosts() {
@@ -24,7 +28,7 @@ func (t *trial) sort() {
 			}
 			for _, f := range flows {
 				switch {
-				case f.Leg == "client" && slices.Contains(x.dialled, f.From):
+				case f.Leg == "client" && clients[f] == x:
 					x.client = append(x.client, f)
 				case f.Leg == "origin" && x.owns(f):
 					x.origin = append(x.origin, f)
@@ -38,6 +42,20 @@ func (t *trial) sort() {
 			}
 		}
 	}
+}
+
+// dialler is the exchange that a client made a connection for, or nil: the last one
+// from that port that had begun. A port is given again when its connection has ended.
+func (t *trial) dialler(f *Flow) *exchange {
+	var last *exchange
+	for _, c := range t.columns {
+		for _, x := range c.exchanges {
+			if x.began <= f.Opened && slices.Contains(x.dialled, f.From) && (last == nil || x.began >= last.began) {
+				last = x
+			}
+		}
+	}
+	return last
 }
 
 // hosts are the names that belong to an exchange: one, but where a denied host is
