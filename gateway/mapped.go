@@ -79,6 +79,7 @@ func (p *passage) isMapped(t target) bool {
 // mapTo makes the request one for m's origin.
 func (p *passage) mapTo(m *policy.Mapping, t target, rest string, own bool) error {
 	if rest == "" { // links that are relative need the slash
+		p.rec.URL = t.url("", false)
 		return &Error{
 			Status: http.StatusPermanentRedirect, Cause: "proxy_internal_response", Outcome: Done,
 			Msg: "it is at " + m.At, Location: m.At + t.query,
