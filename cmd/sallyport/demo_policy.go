@@ -113,8 +113,7 @@ func wayOf(r *policy.Rule, mode policy.Mode) *ruleWay {
 	case policy.Originate:
 		k := r.Rewrite
 		w.Rewrite = keys(setting{"location: false", k.KeepLinks}, setting{"cookies: false", k.KeepCookies},
-			setting{"hsts: false", k.KeepHSTS}, setting{"alt_svc: false", k.KeepAltSvc})
-		left("rewrite.bodies", k.Bodies)
+			setting{"hsts: false", k.KeepHSTS}, setting{"alt_svc: false", k.KeepAltSvc}, setting{"bodies: true", k.Bodies})
 	}
 	if o := r.Origin; o != nil && (mode == policy.Originate || mode == policy.Intercept) {
 		w.Origin = keys(setting{`min_tls: "1.3"`, o.MinTLS == tls.VersionTLS13}, setting{`max_tls: "1.2"`, o.MaxTLS == tls.VersionTLS12},

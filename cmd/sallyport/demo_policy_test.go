@@ -54,7 +54,7 @@ func TestDemoWays(t *testing.T) {
 	}
 	want := []string{
 		`erp-to-bank-originate | erp_to_bank originate | originate |  | min_tls: "1.3", alpn: [h2, http/1.1], revocation: prefer | without pins, client_cert, limits`,
-		`legacy-originate | legacy originate | originate | location: false, cookies: false, hsts: false, alt_svc: false |  | without rewrite.bodies`,
+		`legacy-originate | legacy originate | originate | location: false, cookies: false, hsts: false, alt_svc: false, bodies: true |  | `,
 		`look-intercept | look intercept | intercept | bad_origin: alert, alpn: [h2, http/1.1] | max_tls: "1.2" | without intercept.leaf_ttl, alpn, port, verify_name, revocation, aia`,
 		`odd-tunnel | odd tunnel | tunnel | sni: any, ech: allow, tls: optional |  | without tunnel.alpn, tunnel.idle, tunnel.max_duration, tunnel.max_bytes`,
 		`strict-tunnel | strict tunnel | tunnel |  |  | is web, too`,
