@@ -15,7 +15,9 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"sync/atomic"
 	"testing"
+	"time"
 
 	h2 "golang.org/x/net/http2"
 
@@ -124,13 +126,7 @@ func carriesGRPC(t *testing.T, rules string, kind policy.Kind, dial func(r *rig,
 		origin.TLS = &tls.Config{Certificates: []tls.Certificate{r.cert}}
 		origin.StartTLS()
 		defer origin.Close()
-		now := *r.generation.Load()
-		now.Trust = func(*policy.Origin) (Trust, error) {
-			return Trust{Key: "two", HTTP2: true, Config: func(host string) *tls.Config {
-				return &tls.Config{ServerName: host, RootCAs: r.roots, NextProtos: []string{"h2", "http/1.1"}}
-			}}, nil
-		}
-		r.generation.Store(&now)
+		r.meetsByHTTP2()
 		addr := origin.Listener.Addr().String()
 		scheme, by := dial(r, addr)
 		defer by.CloseIdleConnections()
@@ -162,6 +158,69 @@ func carriesGRPC(t *testing.T, rules string, kind policy.Kind, dial func(r *rig,
 		<-r.handed
 		if rec := r.recordOf(http.MethodPost); rec.Proto != "HTTP/2" || rec.Origin.TLS.NegotiatedProtocol != "h2" || rec.Kind != kind {
 			t.Errorf("%+v", rec)
+		}
+	})
+}
+
+// meetsByHTTP2 has origins offered HTTP/2.
+func (r *rig) meetsByHTTP2() {
+	now := *r.generation.Load()
+	now.Trust = func(*policy.Origin) (Trust, error) {
+		return Trust{Key: "two", HTTP2: true, Config: func(host string) *tls.Config {
+			return &tls.Config{ServerName: host, RootCAs: r.roots, NextProtos: []string{"h2", "http/1.1"}}
+		}}, nil
+	}
+	r.generation.Store(&now)
+}
+
+// TestSlowClientsDoNotStallOthers: those who take nothing of their answers leave room on
+// the origin's HTTP/2 connection, which all of them share, for who does.
+func TestSlowClientsDoNotStallOthers(t *testing.T) {
+	onBothPaths(t, func(t *testing.T, path func(*Server)) {
+		r := newRig(t, strings.Replace(interceptRules, "mode: intercept", "mode: originate", 1), path)
+		r.meetsByHTTP2()
+		var met atomic.Int32
+		origin := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, q *http.Request) {
+			if q.URL.Path == "/quick" {
+				fmt.Fprint(w, q.Proto)
+				return
+			}
+			for piece := make([]byte, 64<<10); ; {
+				if _, err := w.Write(piece); err != nil {
+					return
+				}
+			}
+		}))
+		origin.Config.ConnContext = func(ctx context.Context, _ net.Conn) context.Context { met.Add(1); return ctx }
+		origin.EnableHTTP2 = true
+		origin.TLS = &tls.Config{Certificates: []tls.Certificate{r.cert}}
+		origin.StartTLS()
+		defer origin.CloseClientConnections()
+		addr := origin.Listener.Addr().String()
+		for range 20 {
+			slow := r.dial(r.addr)
+			defer slow.Close()
+			fmt.Fprintf(slow, "GET http://%s/endless HTTP/1.1\r\nHost: a\r\n\r\n", addr)
+			if _, err := slow.Read(make([]byte, 1)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		quick := r.dial(r.addr)
+		defer quick.Close()
+		_ = quick.SetDeadline(time.Now().Add(20 * time.Second))
+		br := bufio.NewReader(quick)
+		for range 100 {
+			fmt.Fprintf(quick, "GET http://%s/quick HTTP/1.1\r\nHost: a\r\n\r\n", addr)
+			res, err := http.ReadResponse(br, nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if body, err := io.ReadAll(res.Body); string(body) != "HTTP/2.0" || err != nil {
+				t.Fatalf("%q, %v", body, err)
+			}
+		}
+		if n := met.Load(); n > 2 { // two may be made at once
+			t.Errorf("%d connections", n)
 		}
 	})
 }
