@@ -21,6 +21,7 @@ check:
 	$(GO) vet -tags $(TAGS) ./...
 	$(TOOL) staticcheck -tags $(TAGS) ./...
 	@out=$$($(TOOL) gofumpt -l cmd certs gateway pki policy scripts tunnel); test -z "$$out" || { echo "gofumpt would change:"; echo "$$out"; exit 1; }
+	@out=$$(grep -rnE '^(<{7}|>{7}) ' *.md docs cmd certs gateway pki policy scripts tunnel); test -z "$$out" || { echo "left over from a merge:"; echo "$$out"; exit 1; }
 	$(GO) test -tags $(TAGS) -count=1 -run 'TestPlan|TestGenerated' ./cmd/sallyport
 	$(GO) mod tidy -diff
 	$(GO) mod verify
