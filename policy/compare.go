@@ -65,8 +65,8 @@ func (o Outcome) String() string {
 }
 
 // Same reports whether no request is decided differently, as far as the
-// comparison could tell.
-func (c Comparison) Same() bool { return len(c.Changes) == 0 }
+// comparison could tell, and none is mapped differently.
+func (c Comparison) Same() bool { return len(c.Changes)+len(c.Rules.Mappings) == 0 }
 
 // Compare asks both policies about one request of each class that their
 // rules can tell apart, at moments from at on. A nil policy denies
@@ -156,6 +156,9 @@ func (c Comparison) String() string {
 		fmt.Fprintf(&b, "not sure: %s\n", u)
 	}
 	b.WriteString(c.Mints.String())
+	if len(c.Rules.Mappings) > 0 {
+		b.WriteString("mappings, by which clients that know no proxy find origins:\n" + indented(c.Rules.Mappings))
+	}
 	if text := c.Rules.String(); text != "" {
 		fmt.Fprintf(&b, "rules: %s\n", text)
 	}

@@ -27,11 +27,13 @@ func (c Comparison) MarshalJSON() ([]byte, error) {
 			Removed []string `json:"removed"`
 			Changed []string `json:"changed"`
 		} `json:"rules"`
-		Mints struct {
+		Mappings []string `json:"mappings"`
+		Mints    struct {
 			Wider    []string `json:"wider"`
 			Narrower []string `json:"narrower"`
 		} `json:"mints"`
 	}{Same: c.Same(), Classes: c.Classes, Changes: []change{}, Unsure: append([]string{}, c.Unsure...)}
+	out.Mappings = append([]string{}, c.Rules.Mappings...)
 	out.Rules.Added = append([]string{}, c.Rules.Added...)
 	out.Rules.Removed = append([]string{}, c.Rules.Removed...)
 	out.Mints.Wider = append([]string{}, c.Mints.Wider...)

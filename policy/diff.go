@@ -5,19 +5,25 @@ package policy
 
 import "sort"
 
-// Changes are the names of the rules in which two policies differ.
+// Changes are the names of the rules in which two policies differ, and what became of
+// mappings.
 type Changes struct {
 	Added   []string // in the order of the new policy
 	Removed []string // in the order of the old one
 	Changed []string // say something else, by themselves or by what they name, or have moved
+
+	// Mappings are those that are new or gone, as "+ /bank/ to https://…" and "- …": which
+	// origins clients that know no proxy find, whatever the rules say of them.
+	Mappings []string
 }
 
-// None reports whether the policies have the same rules in the same order.
+// None reports whether the policies have the same rules in the same order, and the
+// same mappings.
 func (c Changes) None() bool {
-	return len(c.Added)+len(c.Removed)+len(c.Changed) == 0
+	return len(c.Added)+len(c.Removed)+len(c.Changed)+len(c.Mappings) == 0
 }
 
-// Diff compares the rules of two policies; a nil policy has none.
+// Diff compares the rules and mappings of two policies; a nil policy has none.
 func Diff(before, after *Policy) Changes {
 	var c Changes
 	old := make(map[string]int) // place among the old rules, from 0
@@ -52,7 +58,28 @@ func Diff(before, after *Policy) Changes {
 			}
 		}
 	}
+	was, is := before.mappingTexts(), after.mappingTexts()
+	c.Mappings = append(beside("- ", was, is), beside("+ ", is, was)...)
 	return c
+}
+
+// mappingTexts are the mappings of p as they are told.
+func (p *Policy) mappingTexts() (texts []string) {
+	if p == nil {
+		return nil
+	}
+	for _, m := range p.mappings.all {
+		texts = append(texts, m.String()+" to "+m.origin())
+	}
+	return texts
+}
+
+// beside are the texts that are not among others, with a sign in front.
+func beside(sign string, texts, others []string) (out []string) {
+	for _, t := range without(texts, others) {
+		out = append(out, sign+t)
+	}
+	return out
 }
 
 // longestRise picks a longest subsequence that rises: the rules that need not

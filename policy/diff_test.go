@@ -4,11 +4,13 @@
 package policy
 
 import (
+	"encoding/json"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
+	"time"
 )
 
 func TestDiff(t *testing.T) {
@@ -76,5 +78,31 @@ rules:
 	}
 	if got := Diff(load("one.example\n"), load("two.example\n")); !slices.Equal(got.Changed, []string{"a"}) {
 		t.Errorf("%+v", got)
+	}
+}
+
+// TestMappingsThatChange: they are no rule's, and what clients that know no proxy find
+// is another thing all the same.
+func TestMappingsThatChange(t *testing.T) {
+	const rules = "rules:\n  - {name: web, from: any, to: any, mode: originate}\n"
+	parse := func(mappings string) *Policy { return mustParse(t, "version: 1\nmappings: ["+mappings+"]\n"+rules) }
+	before := parse(`{at: /bank/, to: "https://api.bank.example/v1/"}, {host: shop.test, to: "https://shop.example/"}`)
+	after := parse(`{host: shop.test, to: "https://shop.example/"}, {at: /bank/, to: "https://[2001:db8::1]:8443/"}`)
+	want := []string{"- /bank/ to https://api.bank.example/v1/", "+ /bank/ to https://[2001:db8::1]:8443/"}
+	if c := Diff(before, after); c.None() || !slices.Equal(c.Mappings, want) {
+		t.Errorf("%q", c.Mappings)
+	}
+	if c := Diff(before, before); !c.None() {
+		t.Errorf("%+v", c)
+	}
+	c := Compare(before, after, time.Now())
+	if c.Same() || !strings.Contains(c.String(), "find origins:\n      "+want[0]+"\n      "+want[1]+"\n") {
+		t.Errorf("%t\n%s", c.Same(), c)
+	}
+	if b, err := json.Marshal(c); err != nil || !strings.Contains(string(b), `"same":false`) || !strings.Contains(string(b), `"mappings":["- /bank/ to`) {
+		t.Errorf("%s, %v", b, err)
+	}
+	if c := Diff(nil, after); len(c.Mappings) != 2 || !strings.HasPrefix(c.Mappings[0], "+ shop.test/ to ") {
+		t.Errorf("%q", c.Mappings)
 	}
 }

@@ -6,6 +6,7 @@ package policy
 import (
 	"errors"
 	"fmt"
+	"strconv"
 	"strings"
 )
 
@@ -96,6 +97,18 @@ func (m *Mapping) String() string {
 		return m.At
 	}
 	return m.Host.String() + m.At
+}
+
+// origin is the URL of its origin.
+func (m *Mapping) origin() string {
+	host := m.To.String()
+	if m.To.Addr.Is6() {
+		host = "[" + host + "]"
+	}
+	if m.Port != 443 {
+		host += ":" + strconv.Itoa(int(m.Port))
+	}
+	return "https://" + host + m.Path
 }
 
 // mappings reads the key of that name.

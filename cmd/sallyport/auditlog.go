@@ -68,7 +68,9 @@ type auditChange struct {
 	Added   []string `json:"added,omitempty"`
 	Removed []string `json:"removed,omitempty"`
 	Changed []string `json:"changed,omitempty"`
-	More    int      `json:"more,omitempty"` // rules that are not named here
+	More    int      `json:"more,omitempty"` // rules and mappings that are not named here
+
+	Mappings []string `json:"mappings,omitempty"` // new ones with +, and with - those that are gone
 }
 
 func auditDiff(before, after *policy.Policy) *auditChange {
@@ -82,7 +84,7 @@ func auditDiff(before, after *policy.Policy) *auditChange {
 		c.More += len(names) - n
 		return names[:n]
 	}
-	c.Added, c.Removed, c.Changed = cut(d.Added), cut(d.Removed), cut(d.Changed)
+	c.Added, c.Removed, c.Changed, c.Mappings = cut(d.Added), cut(d.Removed), cut(d.Changed), cut(d.Mappings)
 	return c
 }
 

@@ -121,6 +121,9 @@ func (c *auditChange) String() string {
 			parts = append(parts, fmt.Sprintf("%s%d", p.sign, len(p.names)))
 		}
 	}
+	if n := len(c.Mappings); n > 0 {
+		parts = append(parts, fmt.Sprintf("mappings %d", n))
+	}
 	if c.More > 0 {
 		parts = append(parts, fmt.Sprintf("and %d", c.More))
 	}

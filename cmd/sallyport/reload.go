@@ -205,7 +205,7 @@ func (r *reloader) publish(before, after *loaded, why string) {
 	r.logger.Info().Str("trigger", why).
 		Str("old", old.Revision[:8]).Str("new", after.gen.Policy.Revision[:8]).Uint64("generation", after.gen.Policy.Generation).
 		Strs("added", changes.Added).Strs("removed", changes.Removed).Strs("changed", changes.Changed).
-		Msg("policy loaded")
+		Strs("mappings", changes.Mappings).Msg("policy loaded")
 	r.follow(after.files)
 	r.record(before, after, why)
 }
