@@ -50,6 +50,9 @@ func FuzzOneRequestIn(f *testing.F) {
 	}}
 	br := bufio.NewReaderSize(nil, 32<<10) // a trailer section has to fit
 	f.Fuzz(func(t *testing.T, in []byte, at int) {
+		if bytes.HasPrefix(in, []byte(http2Preface)) { // nobody's requests of HTTP/1.1
+			return
+		}
 		at = min(max(at, 0), len(in))
 		o := &pocketOrigin{br: br}
 		for range 3 {

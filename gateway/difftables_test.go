@@ -121,5 +121,5 @@ var vectors = []string{
 	"GET http://ORIGIN/v HTTP/1.0\r\nHost: ORIGIN\r\nConnection: Upgrade, keep-alive\r\nUpgrade: websocket\r\n\r\n" + hidden.String(),
 	"POST http://ORIGIN/v HTTP/1.1\r\nHost: ORIGIN\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n" + hidden.String(),
 	// Not HTTP/1.
-	"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", "\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03\r\n\r\n", "SSH-2.0-x\r\n", "\x05\x01\x00", "\r\n\r\n\r\n\r\n", "\n", "\r", " ",
+	"PRI * HTTP/2.0\r\n\r\nSM\r\n", "\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03\r\n\r\n", "SSH-2.0-x\r\n", "\x05\x01\x00", "\r\n\r\n\r\n\r\n", "\n", "\r", " ",
 }

@@ -5,9 +5,12 @@ package gateway
 
 import (
 	"bufio"
+	"bytes"
 	"crypto/tls"
 	"fmt"
+	"io"
 	"net"
+	"net/http"
 	"strings"
 	"testing"
 
@@ -24,9 +27,13 @@ func newMappedRig(t *testing.T, different ...func(*Server)) (r *tlsRig, origin s
 	origin = r.accept(func(c net.Conn) {
 		defer c.Close()
 		c = tls.Server(c, cfg)
-		b := make([]byte, 4096)
-		n, _ := c.Read(b)
-		fmt.Fprintf(c, "HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: %d\r\n\r\n%s", n, b[:n])
+		var said bytes.Buffer
+		q, err := http.ReadRequest(bufio.NewReader(io.TeeReader(c, &said)))
+		if err != nil {
+			return
+		}
+		_, _ = io.Copy(io.Discard, q.Body) // what is left unread would reset the connection
+		fmt.Fprintf(c, "HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: %d\r\n\r\n%s", said.Len(), said.Bytes())
 	})
 	p, err := policy.Parse("mapped.yaml", fmt.Appendf(nil, `
 version: 1

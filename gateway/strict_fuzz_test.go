@@ -72,7 +72,7 @@ func FuzzNothingIsAnsweredUnseen(f *testing.F) {
 		"GET http://a/ HTTP/1.1\r\nHost: %zz\r\n\r\n",
 		"GET http://a/ HTTP/1.1\r\nHost: [::1%25x]:80\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n\x81\x00",
 		"GET http://a/ HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n1;a=b\r\nx\r\n0\r\nA: b\r\n\r\n",
-		"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
+		"PRI * HTTP/2.0\r\n\r\nSM\r\n",
 		"GET http://a\xff/\xff?\xff HTTP/1.1\r\nHost: a\r\nX: \xff\r\n\r\n",
 		"GET http://a:/?%%% HTTP/1.1\r\nHost: a:\r\n\r\n",
 		"get mailto:x HTTP/1.1\r\nHost: a\r\n\r\n",

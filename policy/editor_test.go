@@ -110,7 +110,7 @@ tests:
 			`23:5: Missing property "mode".`,
 			`25:5: Missing property "ip".`,
 			"26:5: Property allow is not allowed.",
-			"27:11: write CONNECT host:port, or [METHOD] URL",
+			"27:11: write CONNECT host:port, or [METHOD] URL; for what is asked of the gateway itself, [METHOD] /path",
 		}},
 	} {
 		_, got := e.open(modeline + test.text)
