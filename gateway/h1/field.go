@@ -84,7 +84,7 @@ var names = [...][]struct {
 func Identify(name []byte) ID {
 	if len(name) < len(names) {
 		for _, n := range names[len(name)] {
-			if equalFold(name, n.lower) {
+			if EqualFold(name, n.lower) {
 				return n.id
 			}
 		}
@@ -127,9 +127,9 @@ func hasToken(list []byte, lower string) bool {
 	for {
 		end := bytes.IndexByte(list, ',')
 		if end < 0 {
-			return equalFold(trim(list), lower)
+			return EqualFold(trim(list), lower)
 		}
-		if equalFold(trim(list[:end]), lower) {
+		if EqualFold(trim(list[:end]), lower) {
 			return true
 		}
 		list = list[end+1:]
@@ -138,9 +138,9 @@ func hasToken(list []byte, lower string) bool {
 
 var comma = []byte{','}
 
-// equalFold compares in ASCII; lower is a token in lower case. Unicode knows a
+// EqualFold compares in ASCII; lower is in lower case. Unicode knows a
 // K that is no k to any HTTP parser.
-func equalFold(b []byte, lower string) bool {
+func EqualFold(b []byte, lower string) bool {
 	if len(b) != len(lower) {
 		return false
 	}

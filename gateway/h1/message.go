@@ -140,7 +140,7 @@ func (m *message) transferEncoding(value []byte) error {
 		return bad("more than one Transfer-Encoding")
 	}
 	m.encoding = true
-	if !equalFold(value, "chunked") {
+	if !EqualFold(value, "chunked") {
 		return &Error{Status: 501, Msg: "a transfer coding other than chunked"}
 	}
 	m.Chunked = true

@@ -102,14 +102,14 @@ var errVersion error = bad("request line does not end in an HTTP version")
 func (r *Request) heed(f *Field) error {
 	switch f.ID {
 	case Expect:
-		if !equalFold(f.Value, "100-continue") {
+		if !EqualFold(f.Value, "100-continue") {
 			return &Error{Status: 417, Msg: "only the expectation 100-continue is understood"}
 		}
 		r.Expect = true
 	case Trailer:
 		return Announced(f.Value)
 	case Upgrade:
-		r.websocket = r.upgrades == 0 && equalFold(f.Value, "websocket") // of several, each hop goes by another
+		r.websocket = r.upgrades == 0 && EqualFold(f.Value, "websocket") // of several, each hop goes by another
 		r.upgrades++
 	case Connection:
 		r.upgrade = r.upgrade || hasToken(f.Value, "upgrade")

@@ -51,7 +51,7 @@ func (x *Exchange) FitBody(f h1.Fields, status int) (out h1.Fields, fitting Fitt
 	weaken(f)
 	x.note("body")
 	return slices.DeleteFunc(WithoutDigests(f), func(f h1.Field) bool {
-		return f.ID == h1.ContentLength || equalFold(f.Name, "accept-ranges") || gzip && equalFold(f.Name, "content-encoding")
+		return f.ID == h1.ContentLength || h1.EqualFold(f.Name, "accept-ranges") || gzip && h1.EqualFold(f.Name, "content-encoding")
 	}), fitting, gzip
 }
 
@@ -86,7 +86,7 @@ func likeASCII(charset string) bool {
 func WithoutDigests(f h1.Fields) h1.Fields {
 	return slices.DeleteFunc(f, func(f h1.Field) bool {
 		for _, name := range []string{"content-md5", "digest", "content-digest", "repr-digest"} {
-			if equalFold(f.Name, name) {
+			if h1.EqualFold(f.Name, name) {
 				return true
 			}
 		}
@@ -98,7 +98,7 @@ func WithoutDigests(f h1.Fields) h1.Fields {
 // bytes.
 func weaken(f h1.Fields) {
 	for i := range f {
-		if equalFold(f[i].Name, "etag") && bytes.HasPrefix(f[i].Value, []byte{'"'}) {
+		if h1.EqualFold(f[i].Name, "etag") && bytes.HasPrefix(f[i].Value, []byte{'"'}) {
 			f[i].Value = append([]byte("W/"), f[i].Value...)
 		}
 	}
@@ -110,7 +110,7 @@ func (x *Exchange) readable(f h1.Fields) {
 		return
 	}
 	for i := range f {
-		if !equalFold(f[i].Name, "accept-encoding") {
+		if !h1.EqualFold(f[i].Name, "accept-encoding") {
 			continue
 		}
 		can := "identity"
@@ -123,7 +123,7 @@ func (x *Exchange) readable(f h1.Fields) {
 
 func count(f h1.Fields, lower string) (n int) {
 	for i := range f {
-		if equalFold(f[i].Name, lower) {
+		if h1.EqualFold(f[i].Name, lower) {
 			n++
 		}
 	}
@@ -133,11 +133,11 @@ func count(f h1.Fields, lower string) (n int) {
 // said reports whether a list has a token.
 func said(f h1.Fields, lower, token string) bool {
 	for i := range f {
-		if !equalFold(f[i].Name, lower) {
+		if !h1.EqualFold(f[i].Name, lower) {
 			continue
 		}
 		for one := range bytes.SplitSeq(f[i].Value, []byte{','}) {
-			if one, q, _ := bytes.Cut(one, []byte{';'}); equalFold(bytes.Trim(one, " \t"), token) {
+			if one, q, _ := bytes.Cut(one, []byte{';'}); h1.EqualFold(bytes.Trim(one, " \t"), token) {
 				return !bytes.Contains(q, []byte("q=0")) || bytes.Contains(q, []byte("q=0."))
 			}
 		}

@@ -3,7 +3,11 @@
 
 package reconcile
 
-import "bytes"
+import (
+	"bytes"
+
+	"sallyport/gateway/h1"
+)
 
 // contentPolicy is a Content-Security-Policy (CSP level 3 §2.2, §4.1) for a page that
 // is http to its reader: what would turn its links into https ones is taken out,
@@ -18,7 +22,7 @@ func contentPolicy(value []byte) (out []byte, changed bool) {
 			name = bytes.TrimRight(name, " \t")
 			had = had || len(name) > 0
 			switch {
-			case equalFold(name, "upgrade-insecure-requests"), equalFold(name, "block-all-mixed-content"):
+			case h1.EqualFold(name, "upgrade-insecure-requests"), h1.EqualFold(name, "block-all-mixed-content"):
 				changed = true
 				continue
 			case listsSources(name):
@@ -60,7 +64,7 @@ func withPlain(directive, sources []byte) ([]byte, bool) {
 	out, changed := directive, false
 	for _, source := range bytes.Fields(sources) {
 		for _, s := range plainSources {
-			if len(source) < len(s.secure) || !equalFold(source[:len(s.secure)], s.secure) {
+			if len(source) < len(s.secure) || !h1.EqualFold(source[:len(s.secure)], s.secure) {
 				continue
 			}
 			rest := source[len(s.secure):]

@@ -6,6 +6,8 @@ package reconcile
 import (
 	"bytes"
 	"strconv"
+
+	"sallyport/gateway/h1"
 )
 
 // A Policy says what would become of a request. It is pure.
@@ -29,7 +31,7 @@ const https = "https://"
 // white space inside, a name that is not ASCII. Such a URL stays as it is, and
 // whoever follows it asks for https.
 func readLink(url []byte) (l link, ok bool) {
-	if len(url) <= len(https) || !equalFold(url[:len(https)], https) {
+	if len(url) <= len(https) || !h1.EqualFold(url[:len(https)], https) {
 		return l, false
 	}
 	url = url[len(https):]
@@ -151,7 +153,7 @@ func schemeless(url []byte) bool {
 // https.
 func up(p Policy, url []byte) (out []byte, ok bool) {
 	const http = "http://"
-	if len(url) <= len(http) || !equalFold(url[:len(http)], http) {
+	if len(url) <= len(http) || !h1.EqualFold(url[:len(http)], http) {
 		return nil, false
 	}
 	l, ok := readLink(append([]byte("https://"), url[len(http):]...))
@@ -170,22 +172,6 @@ func up(p Policy, url []byte) (out []byte, ok bool) {
 		out = strconv.AppendUint(append(out, ':'), uint64(l.port), 10)
 	}
 	return append(out, l.rest...), true
-}
-
-// equalFold compares in ASCII; lower is in lower case.
-func equalFold(b []byte, lower string) bool {
-	if len(b) != len(lower) {
-		return false
-	}
-	for i, c := range b {
-		if 'A' <= c && c <= 'Z' {
-			c |= 0x20
-		}
-		if c != lower[i] {
-			return false
-		}
-	}
-	return true
 }
 
 func lower(b []byte) string { return string(bytes.ToLower(b)) }

@@ -3,7 +3,11 @@
 
 package reconcile
 
-import "bytes"
+import (
+	"bytes"
+
+	"sallyport/gateway/h1"
+)
 
 // links is down for the targets of a Link field (RFC 8288 §3): what stands in
 // angle brackets outside of quoted strings. What follows the target is kept.
@@ -42,7 +46,7 @@ func (x *Exchange) refresh(value []byte) ([]byte, bool) {
 		return value, false
 	}
 	from = skip(value, from+1)
-	if at := from + len("url"); at <= len(value) && equalFold(value[from:at], "url") {
+	if at := from + len("url"); at <= len(value) && h1.EqualFold(value[from:at], "url") {
 		if at = skip(value, at); at < len(value) && value[at] == '=' {
 			from = skip(value, at+1)
 		}

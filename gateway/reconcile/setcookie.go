@@ -39,23 +39,23 @@ func (x *Exchange) readSetCookie(value []byte) (c setCookie, ok bool) {
 		k, v, _ := bytes.Cut(a, []byte{'='})
 		k, v = bytes.Trim(k, " \t"), bytes.Trim(v, " \t")
 		switch {
-		case equalFold(k, "secure"):
+		case h1.EqualFold(k, "secure"):
 			c.secure = true
 			continue
-		case equalFold(k, "partitioned"), equalFold(k, "samesite") && equalFold(v, "none"): // mean nothing without Secure
+		case h1.EqualFold(k, "partitioned"), h1.EqualFold(k, "samesite") && h1.EqualFold(v, "none"): // mean nothing without Secure
 			continue
-		case equalFold(k, "httponly"):
+		case h1.EqualFold(k, "httponly"):
 			c.httpOnly = true
-		case equalFold(k, "path"):
+		case h1.EqualFold(k, "path"):
 			if len(v) == 0 && c.path == nil { // none (RFC 6265 §5.2.4); curl keeps it as another than none, and loses it on disk
 				continue
 			}
 			c.path = a
-		case equalFold(k, "domain"):
+		case h1.EqualFold(k, "domain"):
 			c.domain, host = a, string(v)
-		case equalFold(k, "max-age"):
+		case h1.EqualFold(k, "max-age"):
 			maxAge = string(v)
-		case equalFold(k, "expires"):
+		case h1.EqualFold(k, "expires"):
 			expires = string(v)
 		}
 		c.attributes = append(c.attributes, a)
@@ -82,7 +82,7 @@ var prefixes = []string{"__secure-", "__host-", "__http-"}
 
 func prefixOf(name []byte) string {
 	for _, p := range prefixes {
-		if len(name) >= len(p) && equalFold(name[:len(p)], p) {
+		if len(name) >= len(p) && h1.EqualFold(name[:len(p)], p) {
 			return p
 		}
 	}

@@ -61,7 +61,7 @@ func (x *Exchange) down(method string, link []byte) (out []byte, changed bool) {
 // the https one does, and to follow it elsewhere would be to leave TLS.
 func (x *Exchange) viewOf(link []byte) ([]byte, bool) {
 	const http = "http://"
-	if len(link) > len(http) && equalFold(link[:len(http)], http) {
+	if len(link) > len(http) && h1.EqualFold(link[:len(http)], http) {
 		link = append([]byte(https), link[len(http):]...)
 	}
 	l, ok := readLink(link)
@@ -171,12 +171,12 @@ func (x *Exchange) viewCookie(value []byte) ([]byte, bool) {
 		k, v, _ := bytes.Cut(a, []byte{'='})
 		k, v = bytes.Trim(k, " \t"), bytes.Trim(v, " \t")
 		switch {
-		case equalFold(k, "domain"):
+		case h1.EqualFold(k, "domain"):
 			if _, ok := placeOf(x.Host, string(v)); !ok {
 				return nil, false
 			}
 			continue
-		case equalFold(k, "path"):
+		case h1.EqualFold(k, "path"):
 			if len(v) == 0 || v[0] != '/' { // RFC 6265 §5.2.4: as if it were not there
 				continue
 			}
