@@ -70,7 +70,9 @@ func (c *conn) preface() bool {
 			c.clear2 = true
 			return true
 		}
-		c.hurry()
+		if c.patience > 0 { // once: not each byte has the time anew
+			c.hurry()
+		}
 		if c.wire.Fill() != nil {
 			return false
 		}

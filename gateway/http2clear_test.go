@@ -117,3 +117,28 @@ func TestHTTP2WithoutTLSIsDrained(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// TestPrefaceByTheByteHasTheTimeOfOneHead: each byte of it once had that time anew.
+func TestPrefaceByTheByteHasTheTimeOfOneHead(t *testing.T) {
+	onBothPaths(t, func(t *testing.T, path func(*Server)) {
+		r := newRig(t, "  - {name: out, from: any, to: 127.0.0.1, ports: any, mode: relay, allow_private: true}\n", path, func(s *Server) { s.Limits.HeadTime = 200 * time.Millisecond })
+		c := r.dial(r.addr)
+		defer c.Close()
+		ended := make(chan struct{})
+		go func() {
+			defer close(ended)
+			_, _ = io.Copy(io.Discard, c)
+		}()
+		next := time.NewTicker(100 * time.Millisecond)
+		defer next.Stop()
+		for _, b := range []byte(h2.ClientPreface[:23]) {
+			_, _ = c.Write([]byte{b})
+			select {
+			case <-ended:
+				return
+			case <-next.C:
+			}
+		}
+		t.Error("it is still open after the last byte but one")
+	})
+}
