@@ -46,11 +46,13 @@ type refusal struct {
 	Why    string
 }
 
-// Observe remembers r if it was refused. What belongs to a user that was proven is
-// left out: who asks for the page is known by its address alone, which others may
-// share. It is called from many goroutines at once.
+// Observe remembers r if it was refused. What belongs to somebody of whom anything
+// was proven is left out: who asks for the page is known by its address alone, which
+// others may share. It is called from many goroutines at once.
 func (s *refusals) Observe(r *gateway.Record) {
-	if r.Outcome != gateway.Denied || r.Own || r.Err == nil || r.Identity.User != "" || r.Decision.Reason == policy.NeedIdentity {
+	who := r.Identity
+	proven := who.User != "" || len(who.Groups)+len(who.Certs)+len(who.Claims) > 0
+	if r.Outcome != gateway.Denied || r.Own || r.Err == nil || proven || r.Decision.Reason == policy.NeedIdentity {
 		return
 	}
 	f := refusal{Time: r.Time, ID: r.ID, Method: r.Method, URL: strings.ToValidUTF8(r.URL[:min(len(r.URL), longestRefusedURL)], "")}
