@@ -103,7 +103,7 @@ func (s *Server) dial(ctx context.Context, d policy.Decision, host string, port 
 // shake completes a verified handshake over c, which belongs to l. It closes
 // neither.
 func (s *Server) shake(ctx context.Context, l *leg, c net.Conn, cfg *tls.Config, trust Trust) (*tls.Conn, error) {
-	// Whoever verifies in place of crypto/tls has to be there (law 9).
+	// SECURITY: whoever verifies in place of crypto/tls has to be there (law 9).
 	if cfg == nil || cfg.InsecureSkipVerify && cfg.VerifyConnection == nil {
 		return nil, errNoTrust
 	}
