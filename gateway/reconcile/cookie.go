@@ -73,14 +73,14 @@ func (x *Exchange) learn(value []byte, opened []openedCookie) []openedCookie {
 	return opened
 }
 
-// unseal is the value of a sealed cookie; false when it is not this client's, not
-// for this host, or not for this leg.
+// unseal is the value of a sealed cookie; false when it is over, not this client's,
+// not for this host, or not for this leg.
 func (x *Exchange) unseal(labels int, name string, sealed []byte) ([]byte, bool) {
 	p, ok := placeIn(x.Host, labels)
 	if !ok || !x.Secure || !x.Plain { // by https a client has cookies of its own
 		return nil, false
 	}
-	return x.Key.open(x.Client.ClientName(), p, name, sealed)
+	return x.Key.open(x.Client.ClientName(), p, name, sealed, x.Now)
 }
 
 // cookie is one field's value for the origin.

@@ -14,6 +14,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 )
 
 // A Key seals cookies. Whoever has it can read and make those of every client. A
@@ -25,8 +26,8 @@ const KeySize = 32
 
 // A sealed cookie is kept by a client under a name of the gateway's own, which
 // says what it is called at the origin and where it goes; its value is encrypted and
-// good for one client, one place and one name. Everything there is to know of it is
-// in it, so nothing is remembered of it here.
+// good for one client, one place and one name, until the cookie is over. Everything
+// there is to know of it is in it, so nothing is remembered of it here.
 //
 //	sallyport-0-NAME  of one host and no other
 //	sallyport-2-NAME  of everything below the last two labels of the host
@@ -107,7 +108,7 @@ func readName(ourName []byte) (labels int, name string, ok bool) {
 // else, and no key meets many nonces.
 func (k Key) aead(client string, p place, name string) cipher.AEAD {
 	h := hmac.New(sha256.New, k)
-	for _, part := range []string{"cookie", client, strconv.Itoa(p.labels), p.name, name} {
+	for _, part := range []string{"cookie that ends", client, strconv.Itoa(p.labels), p.name, name} {
 		var n [4]byte
 		binary.BigEndian.PutUint32(n[:], uint32(len(part)))
 		h.Write(n[:])
@@ -124,11 +125,21 @@ func (k Key) aead(client string, p place, name string) cipher.AEAD {
 	return a
 }
 
-func (k Key) seal(client string, p place, name string, value []byte) []byte {
-	return sealing.AppendEncode(nil, k.aead(client, p, name).Seal(nil, nil, value, nil))
+// longestLife is how long a cookie is good at most, one without an end of its own
+// included (RFC 6265bis §5.5).
+const longestLife = 400 * 24 * time.Hour
+
+// endSize is that of what stands before a value: the second when it is over, as Unix
+// counts.
+const endSize = 8
+
+func (k Key) seal(client string, p place, name string, value []byte, end time.Time) []byte {
+	b := append(binary.BigEndian.AppendUint64(nil, uint64(end.Unix())), value...)
+	return sealing.AppendEncode(nil, k.aead(client, p, name).Seal(nil, nil, b, nil))
 }
 
-func (k Key) open(client string, p place, name string, sealed []byte) ([]byte, bool) {
+// open is the reverse of seal; false also for a cookie that is over at now.
+func (k Key) open(client string, p place, name string, sealed []byte, now time.Time) ([]byte, bool) {
 	if len(k) == 0 || len(sealed) < sealedSize(0) {
 		return nil, false
 	}
@@ -136,8 +147,11 @@ func (k Key) open(client string, p place, name string, sealed []byte) ([]byte, b
 	if err != nil {
 		return nil, false
 	}
-	value, err := k.aead(client, p, name).Open(nil, nil, b, nil)
-	return value, err == nil
+	b, err = k.aead(client, p, name).Open(nil, nil, b, nil)
+	if err != nil || now.Unix() >= int64(binary.BigEndian.Uint64(b)) {
+		return nil, false
+	}
+	return b[endSize:], true
 }
 
 // NewKey makes a Key.
@@ -148,7 +162,7 @@ func NewKey() Key {
 }
 
 // sealedSize is how long n bytes are when they are sealed.
-func sealedSize(n int) int { return sealing.EncodedLen(n + 12 + 16) }
+func sealedSize(n int) int { return sealing.EncodedLen(12 + endSize + n + 16) }
 
 // kept is list without what is there twice.
 func kept(list []string, name string) []string {

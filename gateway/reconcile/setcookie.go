@@ -5,8 +5,10 @@ package reconcile
 
 import (
 	"bytes"
+	"errors"
 	"net/http"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -22,7 +24,8 @@ type setCookie struct {
 	path             []byte // the attribute, whole; nil: none
 	domain           []byte // the same
 	secure, httpOnly bool
-	ends             bool // it is there to end one
+	end              time.Time
+	ends             bool // it is there to end one: end has come
 }
 
 // readSetCookie reads a field's value. ok is false for what clients do not keep.
@@ -60,18 +63,33 @@ func (x *Exchange) readSetCookie(value []byte) (c setCookie, ok bool) {
 		}
 		c.attributes = append(c.attributes, a)
 	}
-	c.ends = ended(maxAge, expires, x.Now)
+	c.end = endOf(maxAge, expires, x.Now)
+	c.ends = !c.end.After(x.Now)
 	c.place, ok = placeOf(x.Host, host)
 	return c, ok
 }
 
-// ended reports whether a cookie that lasts so long is over.
-func ended(maxAge, expires string, now time.Time) bool {
-	if maxAge != "" {
-		return maxAge[0] == '-' || strings.Trim(maxAge, "0") == ""
+// endOf is when a cookie is over that came at now and says so (RFC 6265 §5.2.1, §5.2.2,
+// §5.3): longestLife from now at most.
+func endOf(maxAge, expires string, now time.Time) time.Time {
+	longest := now.Add(longestLife)
+	if maxAge != "" && (maxAge[0] == '-' || maxAge[0] >= '0' && maxAge[0] <= '9') {
+		n, err := strconv.ParseInt(maxAge, 10, 64)
+		switch {
+		case errors.Is(err, strconv.ErrSyntax): // it says nothing
+		case n <= 0:
+			return time.Time{}
+		case n < int64(longestLife/time.Second):
+			return now.Add(time.Duration(n) * time.Second)
+		default:
+			return longest
+		}
 	}
 	c, err := http.ParseSetCookie("a=; Expires=" + expires)
-	return err == nil && !c.Expires.IsZero() && !c.Expires.After(now)
+	if err != nil || c.Expires.IsZero() || c.Expires.After(longest) {
+		return longest
+	}
+	return c.Expires
 }
 
 // longestCookie is what browsers keep of name and value, in bytes (RFC 6265bis §5.6).
@@ -128,7 +146,7 @@ func (x *Exchange) setCookie(out h1.Fields, f h1.Field) h1.Fields {
 	seal, mark, first := c.place.sealedName(name), marking+name, len(out)
 	switch {
 	case sealed:
-		out = append(out, line(f, seal, x.Key.seal(x.Client.ClientName(), c.place, name, c.value), c.attributes))
+		out = append(out, line(f, seal, x.Key.seal(x.Client.ClientName(), c.place, name, c.value, c.end), c.attributes))
 	case c.secure:
 		marks := append(slices.Clone(c.attributes), []byte(" HttpOnly"))
 		out = append(out, line(f, name, c.value, c.attributes), line(f, mark, []byte("1"), marks))
