@@ -7,7 +7,6 @@ import (
 	"cmp"
 	"crypto/sha256"
 	"encoding/hex"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -32,10 +31,6 @@ type archive struct {
 
 // keptRevisions is how many revisions of a policy file are kept.
 const keptRevisions = 50
-
-// lockPatience is how long the lock is waited for. It is held for as long as
-// it takes to write a few files.
-const lockPatience = 10 * time.Second
 
 // openArchive makes the archive in the state directory when there is none.
 func openArchive(state string) (*archive, error) {
@@ -78,78 +73,6 @@ func openArchive(state string) (*archive, error) {
 		return nil, fmt.Errorf("the state directory %s: %w", full, err)
 	}
 	return a, nil
-}
-
-func (a *archive) path(names ...string) string {
-	return filepath.Join(append([]string{a.dir}, names...)...)
-}
-
-// lock keeps other processes from writing until unlock is called.
-func (a *archive) lock() (unlock func(), err error) {
-	f, err := a.open("lock", os.O_RDWR)
-	if err != nil {
-		return nil, err
-	}
-	for end := time.Now().Add(lockPatience); ; time.Sleep(10 * time.Millisecond) {
-		ok, err := tryLock(f)
-		switch {
-		case ok:
-			return func() { f.Close() }, nil
-		case err != nil:
-			f.Close()
-			return nil, fmt.Errorf("locking %s: %w", f.Name(), err)
-		case time.Now().After(end):
-			f.Close()
-			return nil, fmt.Errorf("another process has had %s locked for %s; end it", f.Name(), lockPatience)
-		}
-	}
-}
-
-// locked calls do with the archive locked.
-func (a *archive) locked(do func() error) error {
-	unlock, err := a.lock()
-	if err != nil {
-		return err
-	}
-	defer unlock()
-	return do()
-}
-
-// open opens a file of the archive's own, and makes it.
-func (a *archive) open(name string, flag int) (*os.File, error) {
-	f, err := a.root.OpenFile(name, flag|os.O_CREATE|os.O_EXCL, a.own.mode)
-	if errors.Is(err, fs.ErrExist) {
-		return a.root.OpenFile(name, flag|os.O_CREATE, a.own.mode)
-	}
-	if err == nil && a.own.uid >= 0 {
-		if err = f.Chown(a.own.uid, a.own.gid); err != nil {
-			f.Close()
-		}
-	}
-	return f, err
-}
-
-// replace gives a file of the archive another content, whole.
-func (a *archive) replace(name string, src []byte) error {
-	dir, err := a.root.OpenRoot(filepath.Dir(name))
-	if err == nil {
-		defer dir.Close()
-		err = replaceIn(dir, filepath.Base(name), src, a.own)
-	}
-	if err != nil {
-		return fmt.Errorf("writing %s: %w", a.path(name), err)
-	}
-	return nil
-}
-
-// list are the files in a directory of the archive.
-func (a *archive) list(dir string) ([]os.DirEntry, error) {
-	d, err := a.root.Open(dir)
-	if err != nil {
-		return nil, err
-	}
-	defer d.Close()
-	return d.ReadDir(-1)
 }
 
 // A revision is a policy that was kept.
@@ -218,51 +141,6 @@ func (a *archive) keep(path string, r *reading, p *policy.Policy, inForce bool) 
 		return err
 	}
 	return a.prune()
-}
-
-// keepObject stores src by its hash, and mends what is stored there if it is
-// something else.
-func (a *archive) keepObject(sum string, src []byte) error {
-	if _, err := a.object(sum); err == nil {
-		return nil
-	}
-	return a.replace(filepath.Join("objects", sum), src)
-}
-
-// object returns what was stored under sum.
-func (a *archive) object(sum string) ([]byte, error) {
-	name := filepath.Join("objects", filepath.Base(sum))
-	src, err := a.root.ReadFile(name)
-	if err != nil {
-		return nil, err
-	}
-	if got := sha256.Sum256(src); hex.EncodeToString(got[:]) != sum {
-		return nil, fmt.Errorf("%s is damaged: it does not have the hash it is named by", a.path(name))
-	}
-	return src, nil
-}
-
-func (a *archive) write(name string, v any) error {
-	b, err := json.MarshalIndent(v, "", "  ")
-	if err != nil {
-		return err
-	}
-	return a.replace(name, append(b, '\n'))
-}
-
-// readJSON reads a file of the archive. It reports false when there is none.
-func (a *archive) readJSON(name string, v any) (bool, error) {
-	b, err := a.root.ReadFile(name)
-	if errors.Is(err, fs.ErrNotExist) {
-		return false, nil
-	}
-	if err == nil {
-		err = json.Unmarshal(b, v)
-	}
-	if err != nil {
-		return false, fmt.Errorf("%s: %w", a.path(name), err)
-	}
-	return true, nil
 }
 
 // all are the revisions of every policy file, and what is wrong with those
