@@ -89,13 +89,15 @@ func (a *admin) certRoutes() {
 
 // of has a answer for a gateway that runs: its listener, who its clients are, and
 // the origins that it has met.
-func (a *admin) of(f *front, who *identities, x *expiry) *admin {
-	a.serving, a.keeper, a.origins = true, f.keeper, x.List
+func (a *admin) of(f *front, who *identities, seen *observers, now *active) {
+	a.serving, a.keeper, a.origins, a.rotated = true, f.keeper, seen.expiry.List, f.rotated
+	a.minting = func() *minting { return now.now.Load().mints }
 	for _, text := range who.o.clientCAs {
 		file, _, _ := strings.Cut(text, ",")
 		a.clientCAs = append(a.clientCAs, file)
 	}
-	return a
+	a.handle("GET /v1/origins/expiring", func(*adminCall) (any, error) { return seen.expiry.List(), nil })
+	a.handle("GET /v1/handshakes", func(*adminCall) (any, error) { return seen.failed.List(), nil })
 }
 
 func (a *admin) certList(c *adminCall) (any, error) {

@@ -9,7 +9,6 @@ import (
 	"errors"
 	"fmt"
 	"log"
-	"net"
 	"net/http"
 	"os"
 	"os/signal"
@@ -77,6 +76,17 @@ SALLYPORT_POLICY. A changed policy file is loaded at once, and on SIGHUP.`,
 	return cmd
 }
 
+// check refuses flags that do not go together.
+func (o *runOptions) check() error {
+	if o.fastPath != "on" && o.fastPath != "off" {
+		return &exitError{code: exitUsage, err: fmt.Errorf("--fast-path %s: it is on or off", o.fastPath)}
+	}
+	if err := o.tls.check(o.state); err != nil {
+		return err
+	}
+	return o.acmeServe.check(o.tls)
+}
+
 // run is the composition root: it puts the packages together, starts nothing
 // before everything it needs is there, and ends what it started.
 func run(o runOptions) error {
@@ -89,13 +99,7 @@ func run(o runOptions) error {
 	if err != nil {
 		return err
 	}
-	if o.fastPath != "on" && o.fastPath != "off" {
-		return &exitError{code: exitUsage, err: fmt.Errorf("--fast-path %s: it is on or off", o.fastPath)}
-	}
-	if err := o.tls.check(o.state); err != nil {
-		return err
-	}
-	if err := o.acmeServe.check(o.tls); err != nil {
+	if err := o.check(); err != nil {
 		return err
 	}
 	admin := newAdmin(&caSlot{
@@ -121,7 +125,7 @@ func run(o runOptions) error {
 		return err
 	}
 	strict := openHSTS(o.state, &logger)
-	hits, expiry, failed, refused := &hits{state: o.state}, &expiry{logger: &logger}, &handshakes{}, &refusals{}
+	seen := newObservers(o.state, &logger)
 	server := &gateway.Server{
 		Generation: active.Generation,
 		Dialer:     tunnel.Dialer{Names: names},
@@ -130,14 +134,8 @@ func run(o runOptions) error {
 		HSTS:       strict.hosts,
 		CookieKey:  cookieKey(o.state, &logger),
 		Standard:   o.fastPath == "off",
-		Observe: func(r *gateway.Record) {
-			logRecord(&logger, r)
-			hits.Observe(r)
-			expiry.Observe(r)
-			failed.Observe(r)
-			refused.Observe(r)
-		},
-		ErrorLog: log.New(warnings{&logger}, "", 0),
+		Observe:    seen.Observe,
+		ErrorLog:   log.New(warnings{&logger}, "", 0),
 	}
 	// Signals are caught before anybody can know that we listen.
 	signals := make(chan os.Signal, 2)
@@ -147,48 +145,42 @@ func run(o runOptions) error {
 	if err != nil {
 		return err
 	}
+	defer closeAll(listeners)
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
 	front, err := openFront(ctx, o, ca, listeners, names, &logger)
 	if err != nil {
-		closeAll(listeners)
 		return err
 	}
-	front.configure(server, &pages{generation: active.Generation, ca: admin.ca.opened, refused: refused, port: ownPort(listeners)})
+	front.configure(server, &pages{generation: active.Generation, ca: admin.ca.opened, refused: seen.refused, port: ownPort(listeners)})
 	if err := who.meet(server, admin.ca); err != nil {
-		closeAll(listeners)
 		return &exitError{code: exitFailed, err: err}
 	}
 	watch, err := watchFiles(active.now.Load().files)
 	if err != nil {
-		closeAll(listeners)
 		return fmt.Errorf("watching the policy's files: %w", err)
 	}
 	defer watch.Close()
 	proofs, err := watchFiles(who.paths())
 	if err != nil {
-		closeAll(listeners)
 		return fmt.Errorf("watching the files of clients: %w", err)
 	}
 	defer proofs.Close()
 	who.reload("file change") // what was written before anybody watched
-	admin.of(front, who, expiry)
-	admin.changed, admin.rotated = server.Recheck, front.rotated
-	admin.minting = func() *minting { return active.now.Load().mints }
-	admin.handle("GET /v1/origins/expiring", func(*adminCall) (any, error) { return expiry.List(), nil })
-	admin.handle("GET /v1/handshakes", func(*adminCall) (any, error) { return failed.List(), nil })
+	admin.of(front, who, seen, active)
+	admin.changed = server.Recheck
 	stopAdmin, err := serveAdmin(admin)
 	if err != nil {
 		logger.Error().Str("error", err.Error()).Msg("commands about the CA and certificates do not reach this gateway")
 	}
 	defer stopAdmin()
-	reload := newReloader(active, server, watch, expiry, &logger)
+	reload := newReloader(active, server, watch, seen.expiry, &logger)
 	go followLoad(ctx)
 	go origins.sources.Run(ctx)
-	go expiry.run(ctx, active.now.Load)
+	go seen.expiry.run(ctx, active.now.Load)
 	defer front.start(ctx)()
-	defer strict.keep(&logger)()              // what was heard last is kept, too
-	defer hits.keep(active.policy, &logger)() // the last counts are written when everything has ended
+	defer strict.keep(&logger)()                   // what was heard last is kept, too
+	defer seen.hits.keep(active.policy, &logger)() // the last counts are written when everything has ended
 	ended := make(chan error, len(listeners))
 	for _, l := range listeners {
 		go func() { ended <- server.Serve(l) }()
@@ -248,60 +240,6 @@ func stop(server *gateway.Server, logger *zerolog.Logger, drain time.Duration, s
 	}
 	logger.Info().Msg("stopped")
 	return nil
-}
-
-// listen opens all listeners or none.
-func listen(addrs []string) ([]net.Listener, error) {
-	var open []net.Listener
-	for _, addr := range addrs {
-		l, err := gateway.Listen(context.Background(), addr)
-		if err != nil {
-			closeAll(open)
-			return nil, &exitError{code: exitFailed, err: listenError(addr, err)}
-		}
-		open = append(open, l)
-	}
-	return open, nil
-}
-
-func listenError(addr string, err error) error {
-	switch {
-	case errors.Is(err, syscall.EADDRINUSE):
-		return fmt.Errorf("cannot listen on %s: another program serves there; end it, or choose another address with --listen", addr)
-	case errors.Is(err, syscall.EACCES):
-		return fmt.Errorf("cannot listen on %s: ports below 1024 need a privilege; choose a higher one with --listen", addr)
-	case errors.Is(err, syscall.EADDRNOTAVAIL):
-		return fmt.Errorf("cannot listen on %s: this machine has no such address", addr)
-	}
-	return fmt.Errorf("cannot listen on %s: %w; an address looks like 127.0.0.1:3128", addr, err)
-}
-
-func closeAll(listeners []net.Listener) {
-	for _, l := range listeners {
-		l.Close()
-	}
-}
-
-func addresses(listeners []net.Listener) []string {
-	var out []string
-	for _, l := range listeners {
-		out = append(out, l.Addr().String())
-	}
-	return out
-}
-
-// newResolver asks addr alone; "" means the system's resolvers.
-func newResolver(addr string) (*net.Resolver, error) {
-	if addr == "" {
-		return nil, nil
-	}
-	if host, _, err := net.SplitHostPort(addr); err != nil || net.ParseIP(host) == nil {
-		return nil, &exitError{code: exitUsage, err: fmt.Errorf("--resolver %s is not an address with a port, as in 10.0.0.53:53", addr)}
-	}
-	return &net.Resolver{PreferGo: true, Dial: func(ctx context.Context, network, _ string) (net.Conn, error) {
-		var d net.Dialer
-		return d.DialContext(ctx, network, addr)
-	}}, nil
 }
 
 // defaultState follows systemd (StateDirectory=) and the XDG base directories.
