@@ -91,6 +91,8 @@ func runScripts(t *testing.T, params testscript.Params, vars ...string) {
 			"many":         cmdMany,
 			"fetch2":       cmdFetch2,
 			"login":        cmdLogin,
+			"visit":        cmdVisit,
+			"browser":      cmdBrowser,
 
 			"freeport":   cmdFreePort,
 			"handshake":  cmdHandshake,
@@ -130,6 +132,8 @@ type world struct {
 	started  []*gatewayProcess // all of them, whatever their names refer to now
 	talks    map[string]*conversation
 	daemons  map[string]*daemon
+	visitor  *visitor // nil: nobody has visited anything
+	browser  *browser // nil: none was started
 }
 
 func newWorld(env *testscript.Env) *world {
@@ -180,6 +184,9 @@ func (w *world) setUp(env *testscript.Env) error {
 func (w *world) close() {
 	for _, c := range w.talks {
 		c.close()
+	}
+	if w.browser != nil {
+		_ = w.browser.close()
 	}
 	for _, g := range w.started {
 		g.kill()
