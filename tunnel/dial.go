@@ -54,7 +54,7 @@ type Times struct {
 // If some addresses are refused and others cannot be reached, the error is
 // that of the network; if all are refused it is a *ProhibitedError.
 func (d *Dialer) Dial(ctx context.Context, host string, port uint16, t *Times) (*net.TCPConn, error) {
-	c, err := d.dial(ctx, "tcp", host, port, t, (*attempts).connect)
+	c, err := d.dial(ctx, "tcp", host, port, t, nil, (*attempts).connect)
 	if err != nil {
 		return nil, err
 	}
@@ -66,7 +66,17 @@ func (d *Dialer) Dial(ctx context.Context, host string, port uint16, t *Times) (
 // that one's CloseWrite, SetLinger and SyscallConn, and serves for everything
 // else as well. No finalizer closes one that is forgotten.
 func (d *Dialer) DialOrigin(ctx context.Context, host string, port uint16, t *Times) (net.Conn, error) {
-	return d.dial(ctx, "tcp", host, port, t, (*attempts).connectBare)
+	return d.dial(ctx, "tcp", host, port, t, nil, (*attempts).connectBare)
+}
+
+// DialService is DialOrigin that has the HTTPS record of host and port looked for
+// at the same time, and does not wait for it. The Inquiry is nil when host is an
+// address. patient has to be what Inquiry.Service is then asked with: who is asks
+// again for what could not be had a moment ago.
+func (d *Dialer) DialService(ctx context.Context, host string, port uint16, patient bool, t *Times) (net.Conn, *Inquiry, error) {
+	also := with{port: port, patient: patient}
+	c, err := d.dial(ctx, "tcp", host, port, t, &also, (*attempts).connectBare)
+	return c, also.inquiry, err
 }
 
 // DialContext is Dial for those who have a net.Dialer's method in its place:
@@ -82,14 +92,15 @@ func (d *Dialer) DialContext(ctx context.Context, network, addr string) (net.Con
 	if err != nil {
 		return nil, err
 	}
-	return d.dial(ctx, network, host, port, nil, (*attempts).connect)
+	return d.dial(ctx, network, host, port, nil, nil, (*attempts).connect)
 }
 
 // A connecter tries one address.
 type connecter func(*attempts, context.Context, netip.AddrPort) (net.Conn, error)
 
-// dial looks up and tries the addresses with connect.
-func (d *Dialer) dial(ctx context.Context, network, host string, port uint16, t *Times, connect connecter) (c net.Conn, err error) {
+// dial looks up, addresses and what else is wanted, and tries the addresses with
+// connect.
+func (d *Dialer) dial(ctx context.Context, network, host string, port uint16, t *Times, also *with, connect connecter) (c net.Conn, err error) {
 	switch {
 	case host == "", host == ".": // this machine, to net.Dial
 		return nil, fmt.Errorf("tunnel: dial %s: the host is missing", hostPort(host, port))
@@ -109,7 +120,7 @@ func (d *Dialer) dial(ctx context.Context, network, host string, port uint16, t 
 	var addrs []netip.Addr
 	var dns time.Duration
 	if !ip.IsValid() {
-		if addrs, err = d.lookup(ctx, a.by, network, host); err != nil {
+		if addrs, err = d.lookup(ctx, a.by, network, host, also); err != nil {
 			return nil, fmt.Errorf("tunnel: dial %s: %w", hostPort(host, port), err)
 		}
 		dns = time.Since(start)
@@ -135,7 +146,7 @@ func hostPort(host string, port uint16) string {
 
 // lookup returns the addresses of host that network can reach, at least one.
 // They are not to be changed.
-func (d *Dialer) lookup(ctx context.Context, by time.Time, network, host string) ([]netip.Addr, error) {
+func (d *Dialer) lookup(ctx context.Context, by time.Time, network, host string, also *with) ([]netip.Addr, error) {
 	names := d.Names
 	if names == nil {
 		names = &Names{Resolver: d.Resolver}
@@ -144,7 +155,7 @@ func (d *Dialer) lookup(ctx context.Context, by time.Time, network, host string)
 	if trace != nil && trace.DNSStart != nil {
 		trace.DNSStart(httptrace.DNSStartInfo{Host: host})
 	}
-	addrs, err := names.lookup(ctx, by, host)
+	addrs, err := names.lookup(ctx, by, host, also)
 	if trace != nil && trace.DNSDone != nil {
 		info := httptrace.DNSDoneInfo{Err: err}
 		for _, a := range addrs {

@@ -22,10 +22,17 @@ type fakeDNS struct {
 	t      testing.TB
 	answer func(name string) []string // addresses; nil: no such name
 	silent bool                       // never answers
+	mute   bool                       // never answers about HTTPS records
+	code   dnsmessage.RCode           // of answers about them
 	ttl    uint32                     // of answers, and of the SOA of negative ones, seconds
 
 	mu    sync.Mutex
 	asked []string // A questions only, in order
+	wants []string // HTTPS questions
+
+	// HTTPS records by name, and behind aliases.
+	services map[string][]dnsmessage.HTTPSResource
+	aliases  map[string]string
 }
 
 // hosts makes a fakeDNS of fixed answers.
@@ -67,6 +74,10 @@ func (f *fakeDNS) serve(c net.Conn) {
 			f.t.Error(err)
 			return
 		}
+		if reply == nil {
+			io.Copy(io.Discard, c)
+			return
+		}
 		if _, err := c.Write(append(binary.BigEndian.AppendUint16(nil, uint16(len(reply))), reply...)); err != nil {
 			return
 		}
@@ -85,6 +96,9 @@ func (f *fakeDNS) reply(query []byte) ([]byte, error) {
 		f.mu.Unlock()
 	}
 	m.Response, m.RecursionAvailable, m.Additionals = true, true, nil
+	if q.Type == dnsmessage.TypeHTTPS {
+		return f.replyHTTPS(&m)
+	}
 	addrs := f.answer(q.Name.String())
 	if addrs == nil {
 		m.RCode = dnsmessage.RCodeNameError
@@ -104,4 +118,38 @@ func (f *fakeDNS) reply(query []byte) ([]byte, error) {
 		}
 	}
 	return m.Pack()
+}
+
+// replyHTTPS answers m, which asks for an HTTPS record; nil: not at all.
+func (f *fakeDNS) replyHTTPS(m *dnsmessage.Message) ([]byte, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	name := m.Questions[0].Name
+	f.wants = append(f.wants, name.String())
+	if f.mute {
+		return nil, nil
+	}
+	m.RCode = f.code
+	h := dnsmessage.ResourceHeader{Name: name, Class: dnsmessage.ClassINET, TTL: f.ttl}
+	for alias := f.aliases[name.String()]; alias != ""; alias = f.aliases[alias] {
+		h.Type = dnsmessage.TypeCNAME
+		name = dnsmessage.MustNewName(alias)
+		m.Answers = append(m.Answers, dnsmessage.Resource{Header: h, Body: &dnsmessage.CNAMEResource{CNAME: name}})
+		h.Name = name
+	}
+	h.Type = dnsmessage.TypeHTTPS
+	for _, r := range f.services[strings.ToLower(name.String())] {
+		m.Answers = append(m.Answers, dnsmessage.Resource{Header: h, Body: &r})
+	}
+	if len(f.services[strings.ToLower(name.String())]) == 0 {
+		h.Type = dnsmessage.TypeSOA
+		m.Authorities = []dnsmessage.Resource{{Header: h, Body: &dnsmessage.SOAResource{NS: name, MBox: name, MinTTL: f.ttl}}}
+	}
+	return m.Pack()
+}
+
+func (f *fakeDNS) wanted() []string {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return append([]string(nil), f.wants...)
 }

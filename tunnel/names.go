@@ -23,23 +23,27 @@ type Names struct {
 	// connections to name servers.
 	Resolver *net.Resolver
 
-	once sync.Once
-	ask  *net.Resolver // Resolver, overheard
+	once     sync.Once
+	resolver *net.Resolver // Resolver, overheard
 
-	mu    sync.Mutex
-	known map[string]*answer
+	mu       sync.Mutex
+	known    map[string]*answer
+	services map[inquired]*Inquiry
 }
 
 // An answer is what a name resolved to, or is about to.
 type answer struct {
+	heard *lifetime
+
 	ready chan struct{} // closed when the rest is set
 	addrs []netip.Addr
 	err   error
+	at    time.Time
 	until time.Time
 }
 
 const (
-	maxNames = 10_000 // remembered at once
+	maxNames = 10_000 // remembered at once, of addresses and of services each
 
 	lookupTime = 10 * time.Second
 
@@ -58,19 +62,24 @@ const (
 // for the same name at the same time share one lookup; ctx ends only the wait.
 // The slice is not to be changed.
 func (n *Names) Lookup(ctx context.Context, name string) ([]netip.Addr, error) {
-	return n.lookup(ctx, time.Time{}, name)
+	return n.lookup(ctx, time.Time{}, name, nil)
 }
 
-// lookup is Lookup that waits until by at most, unless that is zero. What is
-// remembered costs no context.
-func (n *Names) lookup(ctx context.Context, by time.Time, name string) ([]netip.Addr, error) {
+// A with is what else a dial wants to know of the host it looks up.
+type with struct {
+	port    uint16
+	patient bool
+	inquiry *Inquiry // set by the lookup
+}
+
+// lookup is Lookup that waits until by at most, unless that is zero, and asks for
+// what else is wanted, unless that is nil. What is remembered costs no context.
+func (n *Names) lookup(ctx context.Context, by time.Time, name string, also *with) ([]netip.Addr, error) {
 	name = strings.ToLower(name)
 	n.mu.Lock()
-	a := n.known[name]
-	if a == nil || a.expired(time.Now()) {
-		a = &answer{ready: make(chan struct{})}
-		n.remember(name, a)
-		go n.fill(a, name)
+	a := n.addresses(name)
+	if also != nil {
+		also.inquiry = n.inquireOf(a, name, also.port, also.patient)
 	}
 	n.mu.Unlock()
 	select {
@@ -91,6 +100,19 @@ func (n *Names) lookup(ctx context.Context, by time.Time, name string) ([]netip.
 	}
 }
 
+// addresses returns the lookup of name that is remembered, or begins one. n.mu is
+// held.
+func (n *Names) addresses(name string) *answer {
+	a := n.known[name]
+	if a == nil || a.expired(time.Now()) {
+		a = &answer{heard: newLifetime(), ready: make(chan struct{})}
+		n.known = remember(n.known, name, a)
+		n.once.Do(func() { n.resolver = overhear(n.Resolver) })
+		go n.fill(a, name)
+	}
+	return a
+}
+
 // expired reports whether a is complete and has outlived its time.
 func (a *answer) expired(now time.Time) bool {
 	select {
@@ -101,37 +123,36 @@ func (a *answer) expired(now time.Time) bool {
 	}
 }
 
-// remember enters a and makes room for it. n.mu is held.
-func (n *Names) remember(name string, a *answer) {
-	if n.known == nil {
-		n.known = make(map[string]*answer)
+// remember enters a in known and makes room for it. Names.mu is held.
+func remember[K comparable, A interface{ expired(time.Time) bool }](known map[K]A, name K, a A) map[K]A {
+	if known == nil {
+		known = make(map[K]A)
 	}
-	if len(n.known) >= maxNames {
+	if len(known) >= maxNames {
 		now := time.Now()
-		for k, old := range n.known {
+		for k, old := range known {
 			if old.expired(now) {
-				delete(n.known, k)
+				delete(known, k)
 			}
 		}
 		// Any will do, the hot ones come back; a tenth, so that a flood of new
 		// names does not pay for this walk with every single one.
-		for k := range n.known {
-			if len(n.known) <= maxNames-maxNames/10 {
+		for k := range known {
+			if len(known) <= maxNames-maxNames/10 {
 				break
 			}
-			delete(n.known, k)
+			delete(known, k)
 		}
 	}
-	n.known[name] = a
+	known[name] = a
+	return known
 }
 
 // fill asks the resolver. It is nobody's in particular: whoever asked first may
 // have left by the time others wait.
 func (n *Names) fill(a *answer, name string) {
-	n.once.Do(func() { n.ask = overhear(n.Resolver) })
 	defer close(a.ready)
-	heard := new(lifetime)
-	ctx, cancel := context.WithTimeout(context.WithValue(context.Background(), lifetimeKey{}, heard), lookupTime)
+	ctx, cancel := context.WithTimeout(context.WithValue(context.Background(), lifetimeKey{}, a.heard), lookupTime)
 	defer cancel()
 	if !strings.Contains(name, ".") {
 		// Go's resolver finds such a name in /etc/hosts only as it is written, and
@@ -139,12 +160,13 @@ func (n *Names) fill(a *answer, name string) {
 		a.addrs, a.err = hostsFile.LookupNetIP(ctx, "ip", name)
 	}
 	if len(a.addrs) == 0 {
-		a.addrs, a.err = n.ask.LookupNetIP(ctx, "ip", absolute(name))
+		a.addrs, a.err = n.resolver.LookupNetIP(ctx, "ip", absolute(name))
 	}
 	for i, addr := range a.addrs {
 		a.addrs[i] = addr.Unmap() // net gives IPv4 addresses in either form
 	}
-	a.until = time.Now().Add(heard.of(a.err))
+	a.at = time.Now()
+	a.until = a.at.Add(a.heard.of(a.err))
 }
 
 // hostsFile answers from /etc/hosts alone.

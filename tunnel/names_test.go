@@ -123,7 +123,7 @@ func TestNamesAreBounded(t *testing.T) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	for i := range 2 * maxNames {
-		n.remember(strconv.Itoa(i), &answer{ready: done, until: time.Now().Add(time.Hour)})
+		n.known = remember(n.known, strconv.Itoa(i), &answer{ready: done, until: time.Now().Add(time.Hour)})
 	}
 	if len(n.known) > maxNames {
 		t.Errorf("%d names are remembered", len(n.known))

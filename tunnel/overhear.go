@@ -18,9 +18,14 @@ import (
 // overheard: the connections it dials note the lifetimes of what comes back.
 
 // A lifetime gathers how long the answers to one lookup are good for: the
-// shortest counts, over all records and all questions (A and AAAA).
+// shortest counts, over all records and all questions (A and AAAA). It also
+// knows who was asked.
 type lifetime struct {
+	dialled chan struct{} // closed when some name server is; nil: nobody waits for that
+
 	mu       sync.Mutex
+	asked    server // the first that was dialled
+	from     server // the last that answered
 	heard    bool
 	positive time.Duration
 	denied   bool
@@ -28,6 +33,42 @@ type lifetime struct {
 }
 
 type lifetimeKey struct{}
+
+// A server is a name server, as Go's resolver dials it.
+type server struct{ network, addr string }
+
+func newLifetime() *lifetime { return &lifetime{dialled: make(chan struct{})} }
+
+// dial is told that s is dialled.
+func (l *lifetime) dial(s server) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.asked == (server{}) {
+		l.asked = s
+		if l.dialled != nil {
+			close(l.dialled)
+		}
+	}
+}
+
+// server is who can be asked for more: whoever answered, or at least was asked.
+// The zero server: nobody was.
+func (l *lifetime) server() server {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.from != (server{}) {
+		return l.from
+	}
+	return l.asked
+}
+
+// hear reads one message of the name server s.
+func (l *lifetime) hear(s server, message []byte) {
+	l.mu.Lock()
+	l.from = s
+	l.mu.Unlock()
+	l.note(message)
+}
 
 // of is how long a lookup that ended in err may be remembered.
 func (l *lifetime) of(err error) time.Duration {
@@ -43,7 +84,7 @@ func (l *lifetime) of(err error) time.Duration {
 	return unheardTTL
 }
 
-// note reads one message of a name server.
+// note reads the lifetimes in one message of a name server.
 func (l *lifetime) note(message []byte) {
 	var p dnsmessage.Parser
 	if _, err := p.Start(message); err != nil || p.SkipAllQuestions() != nil {
@@ -88,25 +129,34 @@ func (l *lifetime) note(message []byte) {
 // context what it heard.
 func overhear(r *net.Resolver) *net.Resolver {
 	o := &net.Resolver{PreferGo: true}
-	dial := (&net.Dialer{}).DialContext
 	if r != nil {
 		o.StrictErrors = r.StrictErrors
-		if r.Dial != nil {
-			dial = r.Dial
-		}
 	}
+	dial := dialServer(r)
 	o.Dial = func(ctx context.Context, network, addr string) (net.Conn, error) {
-		c, err := dial(ctx, network, addr)
 		l, ok := ctx.Value(lifetimeKey{}).(*lifetime)
+		s := server{network, addr}
+		if ok {
+			l.dial(s)
+		}
+		c, err := dial(ctx, network, addr)
 		if err != nil || !ok {
 			return c, err
 		}
 		if pc, ok := c.(net.PacketConn); ok { // a message a read, as the resolver sees it too
-			return &packetEar{Conn: c, PacketConn: pc, to: l}, nil
+			return &packetEar{Conn: c, PacketConn: pc, to: l, of: s}, nil
 		}
-		return &streamEar{Conn: c, to: l}, nil
+		return &streamEar{Conn: c, to: l, of: s}, nil
 	}
 	return o
+}
+
+// dialServer is how r, or nil, reaches name servers.
+func dialServer(r *net.Resolver) func(ctx context.Context, network, addr string) (net.Conn, error) {
+	if r != nil && r.Dial != nil {
+		return r.Dial
+	}
+	return (&net.Dialer{}).DialContext
 }
 
 // A packetEar listens on UDP. It has to be a net.PacketConn, by which Go's
@@ -115,11 +165,14 @@ type packetEar struct {
 	net.Conn
 	net.PacketConn
 	to *lifetime
+	of server
 }
 
 func (e *packetEar) Read(b []byte) (int, error) {
 	n, err := e.Conn.Read(b)
-	e.to.note(b[:n])
+	if n > 0 {
+		e.to.hear(e.of, b[:n])
+	}
 	return n, err
 }
 
@@ -134,6 +187,7 @@ func (e *packetEar) SetWriteDeadline(t time.Time) error { return e.Conn.SetWrite
 type streamEar struct {
 	net.Conn
 	to  *lifetime
+	of  server
 	got []byte
 }
 
@@ -142,7 +196,7 @@ func (e *streamEar) Read(b []byte) (int, error) {
 	e.got = append(e.got, b[:n]...)
 	if len(e.got) >= 2 {
 		if size := int(e.got[0])<<8 | int(e.got[1]); len(e.got) >= 2+size {
-			e.to.note(e.got[2 : 2+size])
+			e.to.hear(e.of, e.got[2:2+size])
 			e.got = e.got[2+size:]
 		}
 	}
