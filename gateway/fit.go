@@ -7,6 +7,7 @@ import (
 	"compress/gzip"
 	"fmt"
 	"io"
+	"net/http"
 
 	"sallyport/gateway/h1"
 	"sallyport/gateway/reconcile"
@@ -15,8 +16,8 @@ import (
 // fitBody has the links in a's body made to fit the client, where the rule wants that,
 // and is the fields for it.
 func (p *passage) fitBody(a *answer, f h1.Fields) h1.Fields {
-	if !p.fit.Rewrite.Bodies {
-		return f
+	if !p.fit.Rewrite.Bodies || a.none && p.method != http.MethodHead && a.status != http.StatusNotModified {
+		return f // an answer that has none says so
 	}
 	f, fitting, packed := p.fit.FitBody(f, a.status)
 	p.rec.Reconciled = p.fit.Changed

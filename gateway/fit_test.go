@@ -4,11 +4,15 @@
 package gateway
 
 import (
+	"bufio"
 	"bytes"
 	"compress/gzip"
 	"fmt"
+	"io"
+	"net/http"
 	"strings"
 	"testing"
+	"time"
 )
 
 const fitRules = `  - {name: site, from: any, to: 127.0.0.1, ports: any, mode: originate, allow_private: true, response: {rewrite: {bodies: true}}}
@@ -102,6 +106,25 @@ func unchunked(in string) string {
 		out.WriteString(rest[:n])
 		in = strings.TrimPrefix(rest[n:], "\r\n")
 	}
+}
+
+// TestEmptyBodyIsNotWaitedFor: an answer without a body says so still when its links
+// would be made to fit; the client would wait for one until the connection ends.
+func TestEmptyBodyIsNotWaitedFor(t *testing.T) {
+	bothWays(t, func(t *testing.T, standard bool) {
+		r, origin, _ := headersRig(t, fitRules, standard, "HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nContent-Length: 0\r\n\r\n")
+		c := r.dial(r.addr)
+		defer c.Close()
+		_ = c.SetDeadline(time.Now().Add(10 * time.Second))
+		fmt.Fprintf(c, "GET http://%s/ HTTP/1.1\r\nHost: x\r\n\r\n", origin)
+		res, err := http.ReadResponse(bufio.NewReader(c), nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if body, err := io.ReadAll(res.Body); err != nil || len(body) > 0 || res.ContentLength != 0 {
+			t.Errorf("%q, %v, length %d", body, err, res.ContentLength)
+		}
+	})
 }
 
 // TestBrokenPackedBodyIsNotWhole: what cannot be unpacked ends in a reset, and not
