@@ -4,8 +4,6 @@
 package gateway
 
 import (
-	"compress/gzip"
-	"fmt"
 	"io"
 	"net/http"
 
@@ -19,7 +17,7 @@ func (p *passage) fitBody(a *answer, f h1.Fields) h1.Fields {
 	if !p.fit.Rewrite.Bodies || a.none && p.method != http.MethodHead && a.status != http.StatusNotModified {
 		return f // an answer that has none says so
 	}
-	f, fitting, packed := p.fit.FitBody(f, a.status)
+	f, fitting, coding := p.fit.FitBody(f, a.status)
 	p.rec.Reconciled = p.fit.Changed
 	if fitting == reconcile.Whole {
 		return f
@@ -29,11 +27,14 @@ func (p *passage) fitBody(a *answer, f h1.Fields) h1.Fields {
 	if a.none { // to HEAD
 		return f
 	}
-	b := &fittedBody{answerBody: a.body, packed: packed}
+	b := &fittedBody{answerBody: a.body}
 	if text := (reconcile.Body{Policy: p}); fitting == reconcile.HTML {
 		b.text = &reconcile.Page{Body: text}
 	} else {
 		b.text = &text
+	}
+	if coding != reconcile.Identity {
+		b.packed = reconcile.NewUnpacker(coding, &pulled{body: a.body})
 	}
 	a.body = b
 	return f
@@ -47,8 +48,7 @@ type fittedBody struct {
 		Write(out, in []byte) []byte
 		End(out []byte) []byte
 	}
-	packed bool         // the origin sends it by gzip
-	gz     *gzip.Reader // of it; nil: not begun
+	packed *reconcile.Unpacker // of what the origin sends; nil: it is not packed
 	buf    []byte
 	have   []byte // unpacked, and not looked at yet
 	err    error  // behind it
@@ -79,7 +79,7 @@ func (b *fittedBody) next() ([]byte, error) {
 
 // unpacked is next of what the origin means.
 func (b *fittedBody) unpacked() ([]byte, error) {
-	if !b.packed {
+	if b.packed == nil {
 		return b.answerBody.next()
 	}
 	data := b.have
@@ -91,27 +91,23 @@ func (b *fittedBody) unpacked() ([]byte, error) {
 
 // wait implements answerBody.
 func (b *fittedBody) wait() error {
-	if !b.packed {
+	if b.packed == nil {
 		return b.answerBody.wait()
 	}
-	if b.gz == nil {
-		gz, err := gzip.NewReader(&pulled{body: b.answerBody})
-		if err == io.EOF { // no byte at all, which some call gzip
-			b.err = io.EOF
-			return nil
-		}
-		if err != nil {
-			return fmt.Errorf("unpacking it (gzip): %w", err)
-		}
-		b.gz, b.buf = gz, make([]byte, 16<<10)
+	if b.buf == nil {
+		b.buf = make([]byte, 16<<10)
 	}
-	n, err := b.gz.Read(b.buf)
-	b.have = b.buf[:n]
-	if err != nil && err != io.EOF {
-		err = fmt.Errorf("unpacking it (gzip): %w", err)
-	}
-	b.err = err
+	n, err := b.packed.Read(b.buf)
+	b.have, b.err = b.buf[:n], err
 	return nil
+}
+
+// close implements answerBody.
+func (b *fittedBody) close() {
+	if b.packed != nil {
+		b.packed.Close()
+	}
+	b.answerBody.close()
 }
 
 // pulled is a body for whoever wants to wait for its bytes.

@@ -7,12 +7,20 @@ import (
 	"bufio"
 	"bytes"
 	"compress/gzip"
+	"crypto/tls"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
+	"net/http/httputil"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/andybalholm/brotli"
+	"github.com/klauspost/compress/zstd"
+
+	"sallyport/gateway/reconcile"
 )
 
 const fitRules = `  - {name: site, from: any, to: 127.0.0.1, ports: any, mode: originate, allow_private: true, response: {rewrite: {bodies: true}}}
@@ -23,10 +31,7 @@ const fitRules = `  - {name: site, from: any, to: 127.0.0.1, ports: any, mode: o
 // so by the fields around it; anything else is as it was.
 func TestBodiesAreFitted(t *testing.T) {
 	const body, fit = `{"a":"https://sure.test/","b":"https://other.test/"}`, `{"a":"http://sure.test/","b":"https://other.test/"}`
-	var packed bytes.Buffer
-	z := gzip.NewWriter(&packed)
-	_, _ = z.Write([]byte(body))
-	z.Close()
+	packed := func(c reconcile.Coding) string { return string(packedBy(t, c, body)) }
 	chunked := func(b string) string {
 		var out strings.Builder
 		for _, c := range b {
@@ -45,7 +50,13 @@ func TestBodiesAreFitted(t *testing.T) {
 			[]string{"digest", "md5", "ranges", "length: 52"},
 		},
 		{"an error's", "GET", "404 No\r\nContent-Type: application/problem+json\r\n" + length(body), []string{fit}, nil},
-		{"packed", "GET", "200 OK\r\nContent-Type: text/css\r\nContent-Encoding: gzip\r\n" + length(packed.String()), []string{fit}, []string{"Encoding: gzip"}},
+		{"packed by gzip", "GET", "200 OK\r\nContent-Type: text/css\r\nContent-Encoding: gzip\r\n" + length(packed(reconcile.Gzip)), []string{fit}, []string{"Encoding: gzip"}},
+		{"packed by x-gzip", "GET", "200 OK\r\nContent-Type: text/css\r\nContent-Encoding: X-GZIP\r\n" + length(packed(reconcile.Gzip)), []string{fit}, []string{"Encoding: X-GZIP"}},
+		{"packed by brotli", "GET", "200 OK\r\nContent-Type: text/css\r\nContent-Encoding: br\r\nETag: \"x\"\r\n" + length(packed(reconcile.Brotli)), []string{fit, "W/\"x\""}, []string{"Encoding: br"}},
+		{"packed by zstd", "GET", "200 OK\r\nContent-Type: text/css\r\nContent-Encoding: zstd\r\n" + length(packed(reconcile.Zstd)), []string{fit}, []string{"Encoding: zstd"}},
+		{"packed by nothing", "GET", "200 OK\r\nContent-Type: text/css\r\nContent-Encoding: identity\r\n" + length(body), []string{fit, "Encoding: identity"}, nil},
+		{"empty and said so", "GET", "200 OK\r\nContent-Type: text/css\r\nContent-Encoding: br\r\nContent-Length: 0\r\n\r\n", []string{"200 OK", "Content-Length: 0", "Encoding: br"}, nil},
+		{"no content", "GET", "204 No\r\nContent-Type: text/html\r\nContent-Encoding: br\r\n\r\n", []string{"204 No", "Encoding: br"}, nil},
 		{"empty and packed", "GET", "200 OK\r\nContent-Type: text/css\r\nContent-Encoding: gzip\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", []string{"200 OK"}, []string{"Encoding: gzip"}},
 		{
 			"chunks, digest behind", "GET", "200 OK\r\nContent-Type: text/html\r\nTransfer-Encoding: chunked\r\nTrailer: Digest, X-Late\r\n\r\n" +
@@ -62,14 +73,15 @@ func TestBodiesAreFitted(t *testing.T) {
 		{"no type", "GET", "200 OK\r\n" + length(body), []string{body}, nil},
 		{"other characters", "GET", "200 OK\r\nContent-Type: text/html; charset=utf-16le\r\n" + length(body), []string{body}, nil},
 		{"not to be changed", "GET", "200 OK\r\nContent-Type: text/html\r\nCache-Control: private, no-transform\r\n" + length(body), []string{body}, nil},
-		{"packed otherwise", "GET", "200 OK\r\nContent-Type: text/html\r\nContent-Encoding: br\r\n" + length(body), []string{body, "Encoding: br", "Content-Length"}, nil},
-		{"packed twice", "GET", "200 OK\r\nContent-Type: text/html\r\nContent-Encoding: gzip, gzip\r\n" + length(body), []string{body, "Encoding: gzip, gzip"}, nil},
+		{"packed otherwise", "GET", "200 OK\r\nContent-Type: text/html\r\nContent-Encoding: deflate\r\n" + length(body), []string{body, "Encoding: deflate", "Content-Length"}, nil},
+		{"packed twice", "GET", "200 OK\r\nContent-Type: text/html\r\nContent-Encoding: gzip, br\r\n" + length(body), []string{body, "Encoding: gzip, br"}, nil},
+		{"packed twice, in two fields", "GET", "200 OK\r\nContent-Type: text/html\r\nContent-Encoding: gzip\r\nContent-Encoding: br\r\n" + length(body), []string{body, "Encoding: gzip\r\n", "Encoding: br\r\n"}, nil},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			bothWays(t, func(t *testing.T, standard bool) {
 				r, origin, saw := headersRig(t, fitRules, standard, "HTTP/1.1 "+tt.answer)
-				got := r.send(t, tt.method+" http://%/ HTTP/1.1\r\nHost: %\r\nAccept-Encoding: br;q=1, gzip, zstd\r\nTE: trailers\r\nConnection: close\r\n\r\n", origin)
-				if sent := saw(); !strings.Contains(sent, "Accept-Encoding: gzip\r\n") {
+				got := r.send(t, tt.method+" http://%/ HTTP/1.1\r\nHost: %\r\nAccept-Encoding: br;q=0.5, gzip, deflate\r\nAccept-Encoding: zstd\r\nTE: trailers\r\nConnection: close\r\n\r\n", origin)
+				if sent := saw(); !strings.Contains(sent, "Accept-Encoding: gzip, br;q=0.5, zstd\r\n") || strings.Contains(sent, "deflate") {
 					t.Errorf("the origin got\n%s", sent)
 				}
 				head, text, _ := strings.Cut(got, "\r\n\r\n")
@@ -108,6 +120,42 @@ func unchunked(in string) string {
 	}
 }
 
+// packedBy is a text as the coding packs it.
+func packedBy(t testing.TB, c reconcile.Coding, text string) []byte {
+	t.Helper()
+	var b bytes.Buffer
+	p := packer(t, c, &b)
+	if _, err := io.WriteString(p, text); err != nil {
+		t.Fatal(err)
+	}
+	if err := p.Close(); err != nil {
+		t.Fatal(err)
+	}
+	return b.Bytes()
+}
+
+// packer packs by a coding what is written to it.
+func packer(t testing.TB, c reconcile.Coding, to io.Writer) interface {
+	io.WriteCloser
+	Flush() error
+} {
+	t.Helper()
+	switch c {
+	case reconcile.Gzip:
+		return gzip.NewWriter(to)
+	case reconcile.Brotli:
+		return brotli.NewWriter(to)
+	case reconcile.Zstd:
+		z, err := zstd.NewWriter(to, zstd.WithEncoderConcurrency(1), zstd.WithWindowSize(1<<20))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return z
+	}
+	t.Fatalf("nothing packs by %s", c)
+	return nil
+}
+
 // TestEmptyBodyIsNotWaitedFor: an answer without a body says so still when its links
 // would be made to fit; the client would wait for one until the connection ends.
 func TestEmptyBodyIsNotWaitedFor(t *testing.T) {
@@ -127,19 +175,111 @@ func TestEmptyBodyIsNotWaitedFor(t *testing.T) {
 	})
 }
 
+var fitCodings = []reconcile.Coding{reconcile.Gzip, reconcile.Brotli, reconcile.Zstd}
+
 // TestBrokenPackedBodyIsNotWhole: what cannot be unpacked ends in a reset, and not
-// like something that is complete.
+// like something that is complete; the log says why.
 func TestBrokenPackedBodyIsNotWhole(t *testing.T) {
+	const text = `<a href="https://sure.test/">a link</a>`
 	bothWays(t, func(t *testing.T, standard bool) {
-		for _, body := range []string{"no gzip at all", "\x1f\x8b\x08\x00\x00\x00\x00\x00\x00\xff\x01\x02\x03"} {
-			r, origin, _ := headersRig(t, fitRules, standard, fmt.Sprintf("HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nContent-Encoding: gzip\r\nContent-Length: %d\r\n\r\n%s", len(body), body))
+		for _, coding := range fitCodings {
+			b := packedBy(t, coding, text)
+			length := func(b []byte) string { return fmt.Sprintf("Content-Length: %d\r\n\r\n%s", len(b), b) }
+			why := "unpacking it (" + coding.String() + ")"
+			for _, tt := range []struct{ name, answer, why string }{
+				{"no such thing", length([]byte("neither gzip nor anything else")), why},
+				{"a truncated one", length(b[:len(b)-1]), why},
+				{"one that broke off", fmt.Sprintf("Content-Length: %d\r\n\r\n%s", len(b), b[:len(b)-1]), "unexpected EOF"},
+				{"one that broke off behind its end", fmt.Sprintf("Transfer-Encoding: chunked\r\n\r\n%x\r\n%s\r\n", len(b), b), "unexpected EOF"},
+				{"one with garbage behind it", length(append(bytes.Clone(b), "garbage"...)), why},
+			} {
+				t.Run(coding.String()+", "+tt.name, func(t *testing.T) {
+					r, origin, _ := headersRig(t, fitRules, standard, "HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nContent-Encoding: "+coding.String()+"\r\n"+tt.answer)
+					c := r.dial(r.addr)
+					defer c.Close()
+					fmt.Fprintf(c, "GET http://%s/ HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n", origin)
+					var got bytes.Buffer
+					_, err := got.ReadFrom(c)
+					if rec := r.record(); strings.HasSuffix(got.String(), "0\r\n\r\n") || rec.Outcome != Failed || rec.Cause != "http_response_incomplete" || !strings.Contains(fmt.Sprint(rec.Err), tt.why) {
+						t.Errorf("%q, %v: %+v", got.String(), err, rec)
+					}
+				})
+			}
+		}
+	})
+}
+
+// TestPackedBodyComesAsItIsFlushed: what the origin has flushed is with the client
+// before the origin says more.
+func TestPackedBodyComesAsItIsFlushed(t *testing.T) {
+	bothWays(t, func(t *testing.T, standard bool) {
+		for _, coding := range fitCodings {
+			t.Run(coding.String(), func(t *testing.T) {
+				r := newRig(t, fitRules, func(s *Server) { s.Standard = standard })
+				next := make(chan bool)
+				origin := r.accept(func(c net.Conn) {
+					c = tls.Server(c, &tls.Config{Certificates: []tls.Certificate{r.cert}})
+					defer c.Close()
+					if _, err := http.ReadRequest(bufio.NewReader(c)); err != nil {
+						return
+					}
+					fmt.Fprintf(c, "HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nContent-Encoding: %s\r\nTransfer-Encoding: chunked\r\n\r\n", coding)
+					chunks := httputil.NewChunkedWriter(c)
+					p := packer(t, coding, chunks)
+					for i := range 3 {
+						fmt.Fprintf(p, "<a href=\"https://sure.test/%d\">", i)
+						if p.Flush() != nil || !<-next {
+							return
+						}
+					}
+					p.Close()
+					chunks.Close()
+					_, _ = io.WriteString(c, "\r\n")
+				})
+				t.Cleanup(func() { close(next) })
+				c := r.dial(r.addr)
+				defer c.Close()
+				_ = c.SetDeadline(time.Now().Add(20 * time.Second))
+				fmt.Fprintf(c, "GET http://%s/ HTTP/1.1\r\nHost: x\r\n\r\n", origin)
+				res, err := http.ReadResponse(bufio.NewReader(c), nil)
+				if err != nil {
+					t.Fatal(err)
+				}
+				for i := range 3 {
+					want := fmt.Sprintf("<a href=\"http://sure.test/%d\">", i)
+					got := make([]byte, len(want))
+					if _, err := io.ReadFull(res.Body, got); err != nil || string(got) != want {
+						t.Fatalf("%q, %v", got, err)
+					}
+					next <- true
+				}
+				if rest, err := io.ReadAll(res.Body); err != nil || len(rest) > 0 {
+					t.Errorf("%q, %v", rest, err)
+				}
+			})
+		}
+	})
+}
+
+// TestPackedBodyIsLimitedByWhatComesOut: response_body is of the bytes that the client
+// gets, so that what is packed to nothing does not pass it.
+func TestPackedBodyIsLimitedByWhatComesOut(t *testing.T) {
+	rules := strings.Replace(fitRules, "response: {rewrite: {bodies: true}}", "response: {rewrite: {bodies: true}}, limits: {response_body: 100KB}", 1)
+	bothWays(t, func(t *testing.T, standard bool) {
+		for _, coding := range fitCodings {
+			b := packedBy(t, coding, strings.Repeat(" ", 64<<20))
+			r, origin, _ := headersRig(t, rules, standard, fmt.Sprintf("HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nContent-Encoding: %s\r\nContent-Length: %d\r\n\r\n%s", coding, len(b), b))
 			c := r.dial(r.addr)
 			defer c.Close()
+			_ = c.SetDeadline(time.Now().Add(20 * time.Second))
 			fmt.Fprintf(c, "GET http://%s/ HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n", origin)
-			var got bytes.Buffer
-			_, err := got.ReadFrom(c)
-			if rec := r.record(); strings.HasSuffix(got.String(), "0\r\n\r\n") || rec.Outcome != Failed || rec.Cause != "http_response_incomplete" || !strings.Contains(fmt.Sprint(rec.Err), "unpacking it (gzip)") {
-				t.Errorf("%q, %v: %+v", got.String(), err, rec)
+			got, _ := io.ReadAll(c)
+			rec := r.record()
+			if limit := rec.Limit; limit != "response_body" || rec.Received > 100<<10 || len(got) > 120<<10 || !strings.HasPrefix(string(got), "HTTP/1.1 200") {
+				t.Errorf("%s: %d bytes came to the client, %d were recorded, limit %q, %v", coding, len(got), rec.Received, limit, rec.Err)
+			}
+			if strings.HasSuffix(string(got), "0\r\n\r\n") {
+				t.Errorf("%s: it ends as if it was whole", coding)
 			}
 		}
 	})

@@ -32,7 +32,7 @@ func (p *passage) forward() {
 		p.refuse(p.broken(err))
 		return
 	}
-	defer a.body.close()
+	defer func() { a.body.close() }() // the one that it is by then
 	p.now = time.Now()
 	p.rec.FirstByte = p.now.Sub(p.rec.Time)
 	p.heedHSTS(a)

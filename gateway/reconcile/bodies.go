@@ -25,35 +25,36 @@ const (
 
 // FitBody says what becomes of the body of an answer with that status and the fields
 // f, and makes f say so: there is no length any more, the ETag is a weak one (RFC 9110
-// §8.8.1), and no digest is of these bytes. gzip says that the body has to be
-// unpacked first. f itself is used.
+// §8.8.1), and no digest is of these bytes. coding is how the body has to be unpacked
+// first. f itself is used.
 //
 // Bodies stay whole that are a part of something, that may not be changed (RFC 9110
-// §7.7), that are encoded in another way, or whose characters are not ASCII where
-// ASCII is.
-func (x *Exchange) FitBody(f h1.Fields, status int) (out h1.Fields, fitting Fitting, gzip bool) {
+// §7.7), that are packed in another way or more than once, or whose characters are not
+// ASCII where ASCII is.
+func (x *Exchange) FitBody(f h1.Fields, status int) (out h1.Fields, fitting Fitting, coding Coding) {
 	if !x.Secure || !x.Plain || !x.Rewrite.Bodies {
-		return f, Whole, false
+		return f, Whole, Identity
 	}
 	if status == http.StatusNotModified { // it is about what was changed before
 		weaken(f)
-		return f, Whole, false
+		return f, Whole, Identity
 	}
-	encoding := f.Value("Content-Encoding")
-	gzip = strings.EqualFold(encoding, "gzip") || strings.EqualFold(encoding, "x-gzip")
+	coding, known := codingOf([]byte(f.Value("Content-Encoding")))
 	fitting = fittingOf(f.Value("Content-Type"))
 	switch {
 	case fitting == Whole, status < 200, status == http.StatusPartialContent, status == http.StatusNoContent,
-		encoding != "" && !gzip && !strings.EqualFold(encoding, "identity"), count(f, "content-encoding") > 1, count(f, "content-range") > 0,
+		!known, count(f, contentEncoding) > 1, count(f, "content-range") > 0,
 		said(f, "cache-control", "no-transform"):
-		return f, Whole, false
+		return f, Whole, Identity
 	}
 	weaken(f)
 	x.note("body")
 	return slices.DeleteFunc(WithoutDigests(f), func(f h1.Field) bool {
-		return f.ID == h1.ContentLength || h1.EqualFold(f.Name, "accept-ranges") || gzip && h1.EqualFold(f.Name, "content-encoding")
-	}), fitting, gzip
+		return f.ID == h1.ContentLength || h1.EqualFold(f.Name, "accept-ranges") || coding != Identity && h1.EqualFold(f.Name, contentEncoding)
+	}), fitting, coding
 }
+
+const contentEncoding = "content-encoding"
 
 // fittingOf is what becomes of a body of that media type.
 func fittingOf(contentType string) Fitting {
@@ -101,23 +102,6 @@ func weaken(f h1.Fields) {
 		if h1.EqualFold(f[i].Name, "etag") && bytes.HasPrefix(f[i].Value, []byte{'"'}) {
 			f[i].Value = append([]byte("W/"), f[i].Value...)
 		}
-	}
-}
-
-// readable asks for what FitBody can read, as far as the client could, too.
-func (x *Exchange) readable(f h1.Fields) {
-	if !x.Rewrite.Bodies {
-		return
-	}
-	for i := range f {
-		if !h1.EqualFold(f[i].Name, "accept-encoding") {
-			continue
-		}
-		can := "identity"
-		if said(f[i:i+1], "accept-encoding", "gzip") {
-			can = "gzip"
-		}
-		f[i].Value = []byte(can)
 	}
 }
 

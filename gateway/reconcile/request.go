@@ -12,7 +12,7 @@ func (x *Exchange) Request(f h1.Fields) h1.Fields {
 	if !x.Secure || !x.Plain && x.View == nil {
 		return f
 	}
-	x.readable(f)
+	f = x.readable(f)
 	if x.Rewrite.KeepLinks {
 		return f
 	}

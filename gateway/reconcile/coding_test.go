@@ -1,0 +1,63 @@
+// Copyright 2026 The sallyport authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package reconcile
+
+import (
+	"slices"
+	"testing"
+
+	"sallyport/policy"
+)
+
+// TestReadable: the origin is asked for what both the client and the gateway can read.
+func TestReadable(t *testing.T) {
+	for _, tt := range []struct{ in, want []string }{
+		{nil, nil},
+		{[]string{"gzip, deflate"}, []string{"gzip"}},
+		{[]string{"gzip, deflate, br, zstd"}, []string{"gzip, br, zstd"}},
+		{[]string{"ZSTD;q=1.0,BR ; q=0.250"}, []string{"br;q=0.25, zstd"}},
+		{[]string{"br;q=0, zstd;q=0.000, gzip;q=0.5"}, []string{"gzip;q=0.5"}},
+		{[]string{"x-gzip"}, []string{"gzip"}},
+		{[]string{"*"}, []string{"gzip, br, zstd"}},
+		{[]string{"*;q=0.1, br, gzip;q=0"}, []string{"br, zstd;q=0.1"}},
+		{[]string{"identity, *;q=0"}, []string{"identity"}},
+		{[]string{"deflate"}, []string{"identity"}},
+		{[]string{"dcb, dcz, compress, exi"}, []string{"identity"}},
+		{[]string{""}, []string{"identity"}},
+		{[]string{"deflate", "br"}, []string{"br"}},
+		{[]string{"br", "gzip;q=0", "zstd"}, []string{"br, zstd"}},
+		{[]string{"gzip;q=2, br;q=-1, zstd;q=x"}, []string{"identity"}},
+		{[]string{"gzip;q=NaN, br;q=1e0, zstd;q=0x1"}, []string{"identity"}},
+		{[]string{"gzip;level=9, br;q=0.5;x=y, zstd;"}, []string{"zstd"}},
+	} {
+		var lines, want []string
+		for _, v := range tt.in {
+			lines = append(lines, "Accept-Encoding: "+v)
+		}
+		for _, v := range tt.want {
+			want = append(want, "Accept-Encoding: "+v)
+		}
+		x := &Exchange{Secure: true, Plain: true, Policy: site, Rewrite: policy.Rewrite{Bodies: true}}
+		if got := written(x.Request(fields(t, append([]string{"A: b"}, append(lines, "C: d")...)...))); !slices.Equal(got, slices.Concat([]string{"A: b"}, want, []string{"C: d"})) {
+			t.Errorf("%q became %q, want %q", tt.in, got, want)
+		}
+		x = &Exchange{Secure: true, Plain: true, Policy: site}
+		if got := written(x.Request(fields(t, lines...))); !slices.Equal(got, lines) {
+			t.Errorf("without bodies, %q became %q", lines, got)
+		}
+	}
+}
+
+func TestCodingOf(t *testing.T) {
+	for in, want := range map[string]Coding{"": Identity, "identity": Identity, "gzip": Gzip, "GZip ": Gzip, "x-gzip": Gzip, "br": Brotli, "Zstd": Zstd} {
+		if got, ok := codingOf([]byte(in)); !ok || got != want {
+			t.Errorf("%q is %s, %v", in, got, ok)
+		}
+	}
+	for _, in := range []string{"deflate", "compress", "gzip, br", "gzip,", "br2", "x-br", "dcz", "aes128gcm"} {
+		if got, ok := codingOf([]byte(in)); ok {
+			t.Errorf("%q is %s", in, got)
+		}
+	}
+}
