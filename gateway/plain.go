@@ -22,7 +22,7 @@ import (
 func (p *passage) reconcileRequest(f h1.Fields, secure bool) h1.Fields {
 	p.fit = reconcile.Exchange{
 		Policy: p, Client: p, Method: p.method, Host: p.out.host, Secure: secure, Plain: p.target.scheme == "http",
-		Key: p.s.CookieKey, Now: p.rec.Time, Rewrite: p.decision.Rule.Rewrite,
+		Key: p.s.CookieKey, Ledger: &p.s.ledger, Now: p.rec.Time, Rewrite: p.decision.Rule.Rewrite,
 	}
 	p.seen(&p.fit)
 	f = p.fit.Request(f)

@@ -111,6 +111,7 @@ type Server struct {
 
 	conns      conns
 	pool       pool
+	ledger     reconcile.Ledger
 	transports transports
 	tunnels    tunnels
 	meters     meters

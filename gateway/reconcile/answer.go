@@ -25,6 +25,7 @@ type Exchange struct {
 	Secure  bool           // it goes to the origin by verified TLS
 	Plain   bool           // its URL is an http one; with a View, the client's
 	Key     Key            // of cookies
+	Ledger  *Ledger        // of those that are not sealed; nil: none is kept
 	Now     time.Time      // for cookies that end
 	Rewrite policy.Rewrite // what the rule wants otherwise
 

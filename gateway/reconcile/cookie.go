@@ -12,7 +12,7 @@ import (
 
 // cookies makes the Cookie fields of f what the origin set. Sealed cookies are
 // opened when the request goes to it by verified TLS, and never in the clear; those
-// that were marked do not go in the clear either. What cannot be opened goes nowhere: it
+// that were marked, or are in the Ledger, do not go in the clear either. What cannot be opened goes nowhere: it
 // is somebody else's, or nobody's. Fields without any of these are left as they are.
 func (x *Exchange) cookies(f h1.Fields) h1.Fields {
 	var opened []openedCookie
@@ -21,6 +21,7 @@ func (x *Exchange) cookies(f h1.Fields) h1.Fields {
 		if f[i].ID == h1.Cookie && bytes.Contains(f[i].Value, []byte(ours)) {
 			opened, found = x.learn(f[i].Value, opened), true
 		}
+		found = found || f[i].ID == h1.Cookie && !x.Secure && x.remembersAny(f[i].Value)
 	}
 	if !found {
 		return f
@@ -60,6 +61,9 @@ func (x *Exchange) learn(value []byte, opened []openedCookie) []openedCookie {
 		}
 		if labels < 0 {
 			x.marked = kept(x.marked, name)
+			if x.Secure && x.Plain {
+				x.remembers(name, true)
+			}
 			continue
 		}
 		x.sealed = kept(x.sealed, name)
@@ -94,7 +98,7 @@ func (x *Exchange) cookie(value []byte, opened []openedCookie) (out []byte) {
 				continue
 			}
 			pair = append([]byte(opened[i].name+"="), opened[i].value...)
-		} else if slices.ContainsFunc(opened, func(o openedCookie) bool { return o.name == string(name) }) || !x.Secure && slices.Contains(x.marked, string(name)) {
+		} else if slices.ContainsFunc(opened, func(o openedCookie) bool { return o.name == string(name) }) || !x.Secure && x.wasSecure(string(name)) {
 			// What was set without Secure has no say beside what was set with it (RFC
 			// 6265bis §5.6, "leave secure cookies alone").
 			continue
@@ -108,6 +112,32 @@ func (x *Exchange) cookie(value []byte, opened []openedCookie) (out []byte) {
 		out = append(out, pair...)
 	}
 	return out
+}
+
+// remembers reports whether the client's cookie of that name, for this host, is in the
+// Ledger. With again it stays there for longer.
+func (x *Exchange) remembers(name string, again bool) bool {
+	return x.Ledger != nil && x.Ledger.some.Load() && x.Ledger.has(x.Client.ClientName(), x.Host, name, x.Now, again)
+}
+
+// remembersAny reports whether one of the cookies of a field is in the Ledger.
+func (x *Exchange) remembersAny(value []byte) bool {
+	if x.Ledger == nil || !x.Ledger.some.Load() {
+		return false
+	}
+	for pair := range bytes.SplitSeq(value, []byte{';'}) {
+		name, _, _ := bytes.Cut(bytes.Trim(pair, " \t"), []byte{'='})
+		if x.remembers(string(name), false) {
+			return true
+		}
+	}
+	return false
+}
+
+// wasSecure reports whether a cookie that the client keeps under its own name was set
+// with Secure: it says so itself, or the gateway remembers.
+func (x *Exchange) wasSecure(name string) bool {
+	return slices.Contains(x.marked, name) || x.remembers(name, false)
 }
 
 // guards reports whether the client has a cookie of that name that was set with Secure.
@@ -125,7 +155,7 @@ func (x *Exchange) overwrites(f h1.Field) bool {
 	pair = bytes.TrimLeft(pair, " \t=") // nameless ones are sent back without the =
 	name, _, _ := bytes.Cut(pair, []byte{'='})
 	name = bytes.TrimRight(name, " \t")
-	if !bytes.HasPrefix(name, []byte(ours)) && !x.guards(string(name)) {
+	if !bytes.HasPrefix(name, []byte(ours)) && !x.guards(string(name)) && !x.remembers(string(name), false) {
 		return false
 	}
 	x.note("Set-Cookie")

@@ -140,7 +140,12 @@ func (x *Exchange) setCookie(out h1.Fields, f h1.Field) h1.Fields {
 		x.note("Set-Cookie")
 		return out
 	case !c.secure && !(c.ends && ok) && !x.guards(name):
+		x.record(&c, ok, false)
 		return append(out, f)
+	}
+	marked := x.wasSecure(name)
+	if !sealed || c.ends { // else what the client has under that name is as secret as it was
+		x.record(&c, ok, c.secure)
 	}
 	x.note("Set-Cookie")
 	seal, mark, first := c.place.sealedName(name), marking+name, len(out)
@@ -156,10 +161,10 @@ func (x *Exchange) setCookie(out h1.Fields, f h1.Field) h1.Fields {
 	if !sealed && (c.ends || slices.Contains(x.sealed, name)) {
 		out = append(out, line(f, seal, nil, c.ending()))
 	}
-	if (sealed || !c.secure) && (c.ends && !prefixed || slices.Contains(x.marked, name)) {
+	if (sealed || !c.secure) && (c.ends && !prefixed || marked) {
 		out = append(out, line(f, mark, nil, c.ending()))
 	}
-	if sealed && c.ends && !prefixed {
+	if sealed && (c.ends && !prefixed || marked) {
 		out = append(out, line(f, name, nil, c.ending()))
 	}
 	if c.ends {
@@ -170,6 +175,18 @@ func (x *Exchange) setCookie(out h1.Fields, f h1.Field) h1.Fields {
 		last(out[first:], form)
 	}
 	return out
+}
+
+// record enters in the Ledger what c makes of its name; marked: it was Secure, and is
+// kept under that name.
+func (x *Exchange) record(c *setCookie, ok, marked bool) {
+	switch {
+	case x.Ledger == nil || !ok:
+	case marked && !c.ends:
+		x.Ledger.note(x.Client.ClientName(), c.place, string(c.name), c.end, x.Now)
+	case x.Ledger.some.Load():
+		x.Ledger.forget(x.Client.ClientName(), c.place, string(c.name))
+	}
 }
 
 // last puts the field that ends the form in which the client has the cookie behind
