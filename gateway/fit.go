@@ -17,9 +17,9 @@ func (p *passage) fitBody(a *answer, f h1.Fields) h1.Fields {
 	if !p.fit.Rewrite.Bodies || a.none && p.method != http.MethodHead && a.status != http.StatusNotModified {
 		return f // an answer that has none says so
 	}
-	f, fitting, coding := p.fit.FitBody(f, a.status)
+	f, fitting := p.fit.FitBody(f, a.status)
 	p.rec.Reconciled = p.fit.Changed
-	if fitting == reconcile.Whole {
+	if !fitting.Links {
 		return f
 	}
 	p.fitted = true
@@ -27,14 +27,9 @@ func (p *passage) fitBody(a *answer, f h1.Fields) h1.Fields {
 	if a.none { // to HEAD
 		return f
 	}
-	b := &fittedBody{answerBody: a.body}
-	if text := (reconcile.Body{Policy: p}); fitting == reconcile.HTML {
-		b.text = &reconcile.Page{Body: text}
-	} else {
-		b.text = &text
-	}
-	if coding != reconcile.Identity {
-		b.packed = reconcile.NewUnpacker(coding, &pulled{body: a.body})
+	b := &fittedBody{answerBody: a.body, text: fitting.Text(p)}
+	if fitting.Coding != reconcile.Identity {
+		b.packed = reconcile.NewUnpacker(fitting.Coding, &pulled{body: a.body})
 	}
 	a.body = b
 	return f
@@ -44,10 +39,7 @@ func (p *passage) fitBody(a *answer, f h1.Fields) h1.Fields {
 // what cannot be decided yet, and a buffer.
 type fittedBody struct {
 	answerBody
-	text interface {
-		Write(out, in []byte) []byte
-		End(out []byte) []byte
-	}
+	text   reconcile.Text
 	packed *reconcile.Unpacker // of what the origin sends; nil: it is not packed
 	buf    []byte
 	have   []byte // unpacked, and not looked at yet

@@ -13,73 +13,83 @@ import (
 	"sallyport/gateway/h1"
 )
 
-// A Fitting is what becomes of the body of an answer.
-type Fitting uint8
+// A Fitting is what becomes of the body of an answer. The zero Fitting leaves it as it
+// is.
+type Fitting struct {
+	Links   bool   // in it are made to fit, by what Text returns
+	Coding  Coding // it has to be unpacked by, first
+	html    bool
+	charset bool // its field says what its characters are
+}
 
-// The zero Fitting leaves a body as it is.
-const (
-	Whole Fitting = iota
-	Text          // links in it are made to fit
-	HTML          // the same, by Page
-)
+// A Text makes what goes by fit. How it comes in pieces makes no difference. It is used
+// by one goroutine.
+type Text interface {
+	// Write appends to out what in makes certain of.
+	Write(out, in []byte) []byte
+
+	// End appends to out what was held back.
+	End(out []byte) []byte
+}
+
+// Text makes the body fit whoever reaches by http what p says.
+func (f Fitting) Text(p Policy) Text {
+	links := Body{Policy: p}
+	if f.html {
+		return &beginning{Text: &Page{Body: links, Charset: f.charset}, said: f.charset}
+	}
+	return &beginning{Text: &links, said: f.charset}
+}
 
 // FitBody says what becomes of the body of an answer with that status and the fields
 // f, and makes f say so: there is no length any more, the ETag is a weak one (RFC 9110
-// §8.8.1), and no digest is of these bytes. coding is how the body has to be unpacked
-// first. f itself is used.
+// §8.8.1), and no digest is of these bytes. f itself is used.
 //
 // Bodies stay whole that are a part of something, that may not be changed (RFC 9110
 // §7.7), that are packed in another way or more than once, or whose characters are not
 // ASCII where ASCII is.
-func (x *Exchange) FitBody(f h1.Fields, status int) (out h1.Fields, fitting Fitting, coding Coding) {
+func (x *Exchange) FitBody(f h1.Fields, status int) (out h1.Fields, fitting Fitting) {
 	if !x.Secure || !x.Plain || !x.Rewrite.Bodies {
-		return f, Whole, Identity
+		return f, Fitting{}
 	}
 	if status == http.StatusNotModified { // it is about what was changed before
 		weaken(f)
-		return f, Whole, Identity
+		return f, Fitting{}
 	}
 	coding, known := codingOf([]byte(f.Value("Content-Encoding")))
 	fitting = fittingOf(f.Value("Content-Type"))
 	switch {
-	case fitting == Whole, status < 200, status == http.StatusPartialContent, status == http.StatusNoContent,
+	case !fitting.Links, status < 200, status == http.StatusPartialContent, status == http.StatusNoContent,
 		!known, count(f, contentEncoding) > 1, count(f, "content-range") > 0,
 		said(f, "cache-control", "no-transform"):
-		return f, Whole, Identity
+		return f, Fitting{}
 	}
+	fitting.Coding = coding
 	weaken(f)
 	x.note("body")
 	return slices.DeleteFunc(WithoutDigests(f), func(f h1.Field) bool {
 		return f.ID == h1.ContentLength || h1.EqualFold(f.Name, "accept-ranges") || coding != Identity && h1.EqualFold(f.Name, contentEncoding)
-	}), fitting, coding
+	}), fitting
 }
 
 const contentEncoding = "content-encoding"
 
 // fittingOf is what becomes of a body of that media type.
-func fittingOf(contentType string) Fitting {
+func fittingOf(contentType string) (f Fitting) {
 	media, params, err := mime.ParseMediaType(contentType)
 	if err != nil || !likeASCII(params["charset"]) {
-		return Whole
+		return f
 	}
+	f.charset = params["charset"] != ""
 	switch {
 	case media == "text/html", media == "application/xhtml+xml":
-		return HTML
-	case media == "text/css", media == "application/json", strings.HasPrefix(media, "application/") && strings.HasSuffix(media, "+json"):
-		return Text
+		f.Links, f.html = true, true
+	case media == "application/json", strings.HasPrefix(media, "application/") && strings.HasSuffix(media, "+json"):
+		f.Links, f.charset = true, true // RFC 8259 §8.1
+	case media == "text/css":
+		f.Links = true
 	}
-	return Whole
-}
-
-// likeASCII reports whether in a character set the bytes of ASCII stand for its
-// characters, and never for a part of another.
-func likeASCII(charset string) bool {
-	charset = strings.ToLower(charset)
-	switch charset {
-	case "", "utf-8", "utf8", "us-ascii", "ascii", "latin1", "euc-jp", "euc-kr", "koi8-r", "koi8-u":
-		return true
-	}
-	return strings.HasPrefix(charset, "iso-8859-") || strings.HasPrefix(charset, "windows-125")
+	return f
 }
 
 // WithoutDigests is f without what is computed from a body's bytes (RFC 9530). f

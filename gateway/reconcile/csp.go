@@ -9,39 +9,59 @@ import (
 	"sallyport/gateway/h1"
 )
 
-// contentPolicy is a Content-Security-Policy (CSP level 3 §2.2, §4.1) for a page that
-// is http to its reader: what would turn its links into https ones is taken out,
-// and where https is allowed http is, too. Nothing is taken out that is a
-// restriction beyond the scheme, and no host is added. An empty result is none.
+// contentPolicy is the value of a Content-Security-Policy field (CSP level 3 §2.2, §4.1),
+// which may have several of them, for a page that is http to its reader. An empty result
+// is none.
 func contentPolicy(value []byte) (out []byte, changed bool) {
-	for n, one := range bytes.Split(value, []byte{','}) { // several policies in one field
-		var kept [][]byte
-		had := false
-		for _, directive := range bytes.Split(one, []byte{';'}) {
-			name, sources, _ := bytes.Cut(bytes.TrimLeft(directive, " \t"), []byte{' '})
-			name = bytes.TrimRight(name, " \t")
-			had = had || len(name) > 0
-			switch {
-			case h1.EqualFold(name, "upgrade-insecure-requests"), h1.EqualFold(name, "block-all-mixed-content"):
-				changed = true
-				continue
-			case listsSources(name):
-				if wider, ok := withPlain(directive, sources); ok {
-					directive, changed = wider, true
-				}
-			}
-			kept = append(kept, directive)
-		}
-		one = bytes.Join(kept, []byte{';'})
-		if had && len(bytes.Trim(one, " \t;")) == 0 {
+	for n, one := range bytes.Split(value, []byte{','}) {
+		fit, different := onePolicy(one)
+		changed = changed || different
+		if different && len(fit) == 0 {
 			continue
 		}
 		if n > 0 && len(out) > 0 {
 			out = append(out, ',')
 		}
-		out = append(out, one...)
+		out = append(out, fit...)
 	}
-	return bytes.TrimLeft(out, " \t"), changed
+	return bytes.TrimLeft(out, space), changed
+}
+
+// space is what CSP takes for it (§2.2.1). In fields there are two of these.
+const space = " \t\n\f\r"
+
+// onePolicy is a policy for a page that is http to its reader: what would turn its links
+// into https ones is taken out, and where https is allowed http is, too. Nothing is
+// taken out that is a restriction beyond the scheme, and no host is added. A policy
+// that says nothing any more is empty.
+func onePolicy(one []byte) (out []byte, changed bool) {
+	var kept [][]byte
+	had := false
+	for directive := range bytes.SplitSeq(one, []byte{';'}) {
+		name, sources := bytes.TrimLeft(directive, space), []byte(nil)
+		if end := bytes.IndexAny(name, space); end >= 0 {
+			name, sources = name[:end], name[end:]
+		}
+		had = had || len(name) > 0
+		switch {
+		case h1.EqualFold(name, "upgrade-insecure-requests"), h1.EqualFold(name, "block-all-mixed-content"):
+			changed = true
+			continue
+		case listsSources(name):
+			if wider, ok := withPlain(directive, sources); ok {
+				directive, changed = wider, true
+			}
+		}
+		kept = append(kept, directive)
+	}
+	if !changed {
+		return one, false
+	}
+	out = bytes.Join(kept, []byte{';'})
+	if had && len(bytes.Trim(out, space+";")) == 0 {
+		return nil, true
+	}
+	return out, true
 }
 
 // listsSources reports whether a directive's value is a list of sources.
@@ -74,7 +94,7 @@ func withPlain(directive, sources []byte) ([]byte, bool) {
 				}
 			}
 			if !changed {
-				out, changed = bytes.TrimRight(bytes.Clone(directive), " \t"), true
+				out, changed = bytes.TrimRight(bytes.Clone(directive), space), true
 			}
 			out = append(append(append(out, ' '), s.plain...), rest...)
 		}

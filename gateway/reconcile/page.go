@@ -5,14 +5,18 @@ package reconcile
 
 import "bytes"
 
-// A Page is a Body of HTML: a tag that says what the linked file's bytes have to be
+// A Page is a Body of HTML. A tag that says what the linked file's bytes have to be
 // (integrity, W3C Subresource Integrity) keeps its link, behind which nothing may be
-// changed on the way. Tags are held back until they end, up to longestTag bytes; longer
-// ones are taken for text.
+// changed on the way. A <meta> with a Content-Security-Policy has that made to fit, as
+// the field is. Tags are held back until they end, up to longestTag bytes; longer ones
+// are taken for text.
 type Page struct {
 	Body
+	Charset bool // it is known what its characters are; otherwise a <meta> may say so
+
 	tag   []byte
 	quote byte // that the end of the tag may stand in; 0: none
+	left  bool // the rest is in characters that cannot be read, and stays as it is
 }
 
 const longestTag = 8 << 10
@@ -20,6 +24,9 @@ const longestTag = 8 << 10
 // Write appends to out what in makes certain of.
 func (p *Page) Write(out, in []byte) []byte {
 	for len(in) > 0 {
+		if p.left {
+			return append(out, in...)
+		}
 		if len(p.tag) == 0 {
 			n := bytes.IndexByte(in, '<')
 			if n < 0 {
@@ -38,12 +45,7 @@ func (p *Page) Write(out, in []byte) []byte {
 		p.tag = append(p.tag, c)
 		switch {
 		case c == '>' && p.quote == 0:
-			if bytes.Contains(bytes.ToLower(p.tag), []byte("integrity")) {
-				out = append(p.Body.End(out), p.tag...)
-				p.tag = p.tag[:0]
-				continue
-			}
-			out = p.text(out)
+			out = p.whole(out)
 		case len(p.tag) == longestTag:
 			out = p.text(out)
 		case c == p.quote:
@@ -62,5 +64,31 @@ func (p *Page) End(out []byte) []byte { return p.Body.End(p.text(out)) }
 func (p *Page) text(out []byte) []byte {
 	out = p.Body.Write(out, p.tag)
 	p.tag, p.quote = p.tag[:0], 0
+	return out
+}
+
+// whole appends to out the tag that was held, which has ended.
+func (p *Page) whole(out []byte) []byte {
+	tag := p.tag
+	switch {
+	case isMeta(tag):
+		equiv, content, charset := meta(tag)
+		if !p.Charset && charset != "" {
+			p.Charset, p.left = true, !likeASCII(charset)
+		}
+		if equiv == "content-security-policy" {
+			if fit, ok := metaPolicy(tag, content); ok {
+				tag = fit
+			}
+			break // hosts in it are not links
+		}
+		if !p.left {
+			return p.text(out)
+		}
+	case !bytes.Contains(bytes.ToLower(tag), []byte("integrity")):
+		return p.text(out)
+	}
+	out = append(p.Body.End(out), tag...)
+	p.tag = p.tag[:0]
 	return out
 }
