@@ -51,6 +51,7 @@ var codes = []Code{
 	{"P054", "not a private network"},
 	{"P055", "fetch_private where nothing is fetched"},
 	{"P056", "not a template of a certificate"},
+	{"P057", "ech: require where it cannot be"},
 	{"P060", "not a schedule"},
 	{"P061", "not a time or day"},
 	{"P062", "not a duration or size"},

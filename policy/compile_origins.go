@@ -44,11 +44,28 @@ func (c *compiler) origin(n *node, name string) *Origin {
 		o.Port = p
 	}
 	o.SNI, o.VerifyName = c.hostName(n.get("sni")), c.hostName(n.get("verify_name"))
+	o.ECH = c.ech(n, o)
 	o.Revocation = Revocation(max(0, slices.Index(revocationWords, n.get("revocation").str())))
 	o.AIA = n.get("aia").str() == "true"
 	c.fetches(n, o)
 	o.ClientCert = c.clientCert(n.get("client_cert"))
 	return o
+}
+
+// ech is what n says of it, and off where it cannot be: below TLS 1.3, and where
+// another name is sent than the one whose record has the keys.
+func (c *compiler) ech(n *node, o *Origin) ECH {
+	said := ECH(max(0, slices.Index(echWords, n.get("ech").str())))
+	possible := o.MaxTLS != tls.VersionTLS12 && o.SNI == ""
+	switch {
+	case possible:
+		return said
+	case said == ECHRequire && o.SNI == "":
+		c.errorf(n.get("ech"), "P057", `write max_tls: "1.3", or leave it out`, "ech: require needs TLS 1.3, and max_tls is 1.2")
+	case said == ECHRequire:
+		c.errorf(n.get("ech"), "P057", "leave one of them out", "ech: require and sni exclude each other: the keys are those of the host asked for, and sni sends another name")
+	}
+	return ECHOff
 }
 
 func tlsVersion(n *node) uint16 {

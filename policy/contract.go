@@ -120,7 +120,11 @@ func (r *Rule) verifiedTLS() string {
 	if r == nil || r.Origin == nil {
 		return "TLS, verified by the gateway (system roots)"
 	}
-	return fmt.Sprintf("TLS, verified by the gateway (origin profile %q)", r.Origin.Name)
+	what := "TLS"
+	if r.Origin.ECH == ECHRequire {
+		what = "TLS with Encrypted Client Hello"
+	}
+	return fmt.Sprintf("%s, verified by the gateway (origin profile %q)", what, r.Origin.Name)
 }
 
 // Name is what to call the certificate in front of people.

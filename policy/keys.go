@@ -117,6 +117,9 @@ func (s *section) names() []string {
 
 const notYet = "not yet supported"
 
+// echWords are the ECHs, in their order.
+var echWords = []string{"prefer", "off", "require"}
+
 // revocationWords are the Revocations, in their order.
 var revocationWords = []string{"off", "prefer", "require"}
 
@@ -183,6 +186,7 @@ var originSection = &section{title: "an origin", keys: []key{
 	{name: "alpn", value: words("h2", "http/1.1"), doc: "protocols offered", def: "http/1.1"},
 	{name: "sni", value: one(hostSyntax), doc: "the name sent and verified instead of the host asked for", example: "api.bank.example"},
 	{name: "verify_name", value: one(hostSyntax), doc: "the name the certificate has to be for, when it is not the one sent", example: "inner.bank.example"},
+	{name: "ech", value: word(echWords...), doc: "Encrypted Client Hello, by the keys in the origin's HTTPS record: prefer uses it where there are some, require refuses origins without", def: "prefer"},
 	{name: "client_cert", value: value{form: text | mapping, section: certSection}, doc: "the certificate the gateway shows: one PEM file with certificate and key, or a section", example: "{secret: acme-at-bank}"},
 	{name: "revocation", value: word(revocationWords...), doc: "off looks at what the origin staples alone, prefer at CRLs and OCSP responders too but goes on when they are silent, require refuses then", def: "off"},
 	{name: "aia", value: aFlag, doc: "fetch intermediate certificates that the origin should have sent", def: "false"},

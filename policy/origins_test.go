@@ -5,8 +5,11 @@ package policy
 
 import (
 	"crypto/tls"
+	"fmt"
 	"net/netip"
+	"strings"
 	"testing"
+	"time"
 )
 
 // TestOriginTrust: what a profile says of trust is what it loads as.
@@ -18,22 +21,43 @@ origins:
   prefer: {revocation: prefer}
   off: {revocation: off, aia: false}
   none: {min_tls: "1.3"}
+  hidden: {ech: require}
+  shown: {ech: "off"}
+  other: {sni: front.example, ech: prefer}
 rules:
   - {name: all, from: 10.0.0.0/8, to: a.example, mode: originate, origin: all}
   - {name: prefer, from: 10.0.0.0/8, to: b.example, mode: originate, origin: prefer, allow_private: true}
   - {name: off, from: 10.0.0.0/8, to: c.example, mode: originate, origin: off}
   - {name: none, from: 10.0.0.0/8, to: d.example, mode: originate, origin: none}
+  - {name: hidden, from: 10.0.0.0/8, to: e.example, mode: originate, origin: hidden}
+  - {name: shown, from: 10.0.0.0/8, to: f.example, mode: originate, origin: shown}
+  - {name: other, from: 10.0.0.0/8, to: g.example, mode: originate, origin: other}
 `)
 	for i, want := range []Origin{
-		{MaxTLS: tls.VersionTLS12, VerifyName: "inner.example", Revocation: RevocationRequire, AIA: true},
+		{MaxTLS: tls.VersionTLS12, VerifyName: "inner.example", Revocation: RevocationRequire, AIA: true, ECH: ECHOff},
 		{Revocation: RevocationPrefer},
 		{},
 		{MinTLS: tls.VersionTLS13},
+		{ECH: ECHRequire},
+		{ECH: ECHOff},
+		{ECH: ECHOff},
 	} {
 		o := p.Rules[i].Origin
-		if o.MinTLS != want.MinTLS || o.MaxTLS != want.MaxTLS || o.VerifyName != want.VerifyName || o.Revocation != want.Revocation || o.AIA != want.AIA {
+		if o.MinTLS != want.MinTLS || o.MaxTLS != want.MaxTLS || o.VerifyName != want.VerifyName || o.Revocation != want.Revocation || o.AIA != want.AIA || o.ECH != want.ECH {
 			t.Errorf("%s: %+v", o.Name, o)
 		}
+	}
+}
+
+// TestDiffSeesECH: that a name may show is a change of how origins are met.
+func TestDiffSeesECH(t *testing.T) {
+	const text = "version: 1\norigins: {o: {ech: %s}}\nrules:\n  - {name: a, from: any, to: a.example, mode: originate, origin: o}\n"
+	require := mustParse(t, fmt.Sprintf(text, "require"))
+	if c := Compare(require, mustParse(t, fmt.Sprintf(text, "prefer")), time.Now()); c.Same() || !strings.Contains(c.String(), "trust") {
+		t.Errorf("%s", c)
+	}
+	if got, want := require.Rules[0].verifiedTLS(), `TLS with Encrypted Client Hello, verified by the gateway (origin profile "o")`; got != want {
+		t.Errorf("the contract says %q, want %q", got, want)
 	}
 }
 

@@ -98,12 +98,23 @@ type Origin struct {
 	Port       uint16     // 0: as asked
 	SNI        string     // sent and verified instead of the host asked for; "": the host
 	VerifyName string     // what the certificate has to be for; "": the name sent
+	ECH        ECH        // never ECHPrefer where it cannot be
 	Revocation Revocation
 	AIA        bool // missing intermediate certificates are fetched
 	ClientCert *ClientCert
 
 	fetch Rule // what CRLs, OCSP responders and issuers may be reached by, see PermitFetch
 }
+
+// An ECH is whether Encrypted Client Hello (RFC 9849) is used with origins that
+// offer it in the DNS.
+type ECH uint8
+
+const (
+	ECHPrefer  ECH = iota // where an origin offers it, and not where it proves to take none
+	ECHOff                // nobody asks whether it is offered
+	ECHRequire            // an origin is not met without
+)
 
 // A Revocation is how much is done to find out whether an origin's
 // certificates were revoked.
