@@ -149,6 +149,7 @@ func (s *Server) asError(err error, host string) *Error {
 		prohibited *tunnel.ProhibitedError
 		dns        *net.DNSError
 		timeout    net.Error
+		ech        *echError
 	)
 	at := stageExchange
 	if errors.As(err, &leg) {
@@ -169,6 +170,8 @@ func (s *Server) asError(err error, host string) *Error {
 		e.Status, e.Cause, e.Outcome, e.Msg = http.StatusServiceUnavailable, "proxy_internal_response", Closed, errDrained.Error()
 	case errors.Is(err, context.Canceled):
 		e.Cause, e.Outcome, e.Msg = "connection_terminated", Gone, "the client left"
+	case errors.As(err, &ech):
+		ech.explain(e, host)
 	case errors.As(err, &dns) && dns.IsTimeout:
 		e.Status, e.Cause, e.Msg = http.StatusGatewayTimeout, "dns_timeout", "the name "+host+" was not resolved in time"
 	case errors.As(err, &dns) && dns.IsNotFound:

@@ -81,23 +81,24 @@ func again(err error) bool {
 // meet makes a connection for the route.
 func (p *passage) meet(r route, trust Trust) (*hop, error) {
 	s, ctx := p.s, p.client.context()
-	turn := s.pool.turn.Load()
-	l, err := s.dial(ctx, p.decision, r.host, r.port)
-	if err != nil {
-		return nil, err
-	}
-	h := &hop{leg: l, route: r, pool: &s.pool, turn: turn}
+	h := &hop{route: r, pool: &s.pool, turn: s.pool.turn.Load()}
 	h.say = h.send
+	var err error
 	if !r.secure {
-		h.wire = wire.New(l.Conn)
+		if h.leg, err = s.dial(ctx, p.decision, r.host, r.port); err != nil {
+			return nil, err
+		}
+		h.wire = wire.New(h.leg.Conn)
 		h.in, h.w = h.wire, h.wire
 		return h, nil
 	}
-	h.wire = wire.NewTLS(l.Conn)
-	cfg := s.pool.config(r, func() *tls.Config { return engineConfig(trust, r) })
-	if h.tls, err = s.shake(ctx, l, h.wire, cfg, trust); err != nil {
-		h.drop()
-		return nil, &legError{stage: stageTLS, addr: hostPort(r.host, r.port), err: err}
+	m := meeting{
+		s: s, decision: p.decision, host: r.host, port: r.port, ech: r.ech, trust: trust,
+		config: func() *tls.Config { return s.pool.config(r, func() *tls.Config { return engineConfig(trust, r) }) },
+		over:   func(l *leg) net.Conn { h.wire = wire.NewTLS(l.Conn); return h.wire },
+	}
+	if h.leg, h.tls, err = m.meet(ctx); err != nil {
+		return nil, err
 	}
 	h.in, h.w = &decrypted{conn: h.tls, wire: h.wire}, h.tls
 	return h, nil

@@ -19,11 +19,12 @@ import (
 // that may differ between two requests and must not be shared over a connection
 // or a session ticket (law 7).
 type route struct {
-	secure bool   // originate; otherwise relay
-	trust  string // Trust.Key: roots, pins, versions, ALPN, client certificate
-	user   string // in whose name the origin is met; "": the gateway's own
-	cert   string // the very certificate that was minted for the user: its SHA-256
-	permit string // which addresses the rule opened: a guarded rule must not ride on a connection an unguarded one made
+	secure bool       // originate; otherwise relay
+	trust  string     // Trust.Key: roots, pins, versions, ALPN, client certificate
+	user   string     // in whose name the origin is met; "": the gateway's own
+	cert   string     // the very certificate that was minted for the user: its SHA-256
+	ech    policy.ECH // one that has to be met by it does not ride on what was not
+	permit string     // which addresses the rule opened: a guarded rule must not ride on a connection an unguarded one made
 	host   string
 	port   uint16
 }
@@ -43,7 +44,7 @@ func (p *passage) route(o *outgoing) (r route, t Trust, err error) {
 	if t.Config == nil {
 		return r, t, errNoTrust
 	}
-	r.trust = t.Key
+	r.trust, r.ech = t.Key, t.ECH
 	if t.Delegated != nil {
 		t, err = p.delegate(&r, t)
 	}
@@ -57,6 +58,7 @@ type leg struct {
 	addr                    netip.AddrPort
 	clientCert, serial      string
 	tls                     *tls.ConnectionState // as the handshake left it; nil: relay
+	ech, echNote            string               // see OriginLeg
 }
 
 // NetConn is the connection beneath.
@@ -71,8 +73,9 @@ func (l *leg) CloseWrite() error {
 
 // record is what is told of the leg.
 func (l *leg) record(reused bool) OriginLeg {
-	o := OriginLeg{Addr: l.addr, TLS: l.tls, ClientCert: l.clientCert, CertSerial: l.serial, Reused: reused}
+	o := OriginLeg{Addr: l.addr, TLS: l.tls, ClientCert: l.clientCert, CertSerial: l.serial, Reused: reused, ECH: l.ech}
 	if !reused {
+		o.ECHNote = l.echNote
 		o.DNS, o.Connect, o.Handshake = l.dns, l.connect, l.handshake
 	}
 	return o
@@ -80,6 +83,22 @@ func (l *leg) record(reused bool) OriginLeg {
 
 // dial connects to what the decision allows, and never to the gateway itself.
 func (s *Server) dial(ctx context.Context, d policy.Decision, host string, port uint16) (*leg, error) {
+	var times tunnel.Times
+	dialer := s.dialer(d)
+	c, err := dialer.DialOrigin(ctx, host, port, &times)
+	return dialled(c, times, err, host, port)
+}
+
+// dialAsking is dial that has the origin's HTTPS record looked for meanwhile.
+func (s *Server) dialAsking(ctx context.Context, d policy.Decision, host string, port uint16, patient bool) (*leg, *tunnel.Inquiry, error) {
+	var times tunnel.Times
+	dialer := s.dialer(d)
+	c, record, err := dialer.DialService(ctx, host, port, patient, &times)
+	l, err := dialled(c, times, err, host, port)
+	return l, record, err
+}
+
+func (s *Server) dialer(d policy.Decision) tunnel.Dialer {
 	dialer := s.Dialer
 	dialer.Permit = func(a netip.AddrPort) error {
 		if s.isSelf(a) {
@@ -87,8 +106,10 @@ func (s *Server) dial(ctx context.Context, d policy.Decision, host string, port 
 		}
 		return d.Permit(a.Addr())
 	}
-	var times tunnel.Times
-	c, err := dialer.DialOrigin(ctx, host, port, &times)
+	return dialer
+}
+
+func dialled(c net.Conn, times tunnel.Times, err error, host string, port uint16) (*leg, error) {
 	if err != nil {
 		return nil, &legError{stage: stageDial, addr: hostPort(host, port), err: err}
 	}
@@ -101,7 +122,7 @@ func (s *Server) dial(ctx context.Context, d policy.Decision, host string, port 
 }
 
 // shake completes a verified handshake over c, which belongs to l. It closes
-// neither.
+// neither. With an error what it returns is good for its state alone, or nil.
 func (s *Server) shake(ctx context.Context, l *leg, c net.Conn, cfg *tls.Config, trust Trust) (*tls.Conn, error) {
 	// SECURITY: whoever verifies in place of crypto/tls has to be there (law 9).
 	if cfg == nil || cfg.InsecureSkipVerify && cfg.VerifyConnection == nil {
@@ -112,7 +133,7 @@ func (s *Server) shake(ctx context.Context, l *leg, c net.Conn, cfg *tls.Config,
 	start := time.Now()
 	t := tls.Client(c, cfg)
 	if err := t.HandshakeContext(ctx); err != nil {
-		return nil, err
+		return t, err
 	}
 	state := t.ConnectionState() // once: it is a large copy, and the record of every request wants it
 	l.handshake, l.clientCert, l.serial, l.tls = time.Since(start), trust.ClientCert, trust.serial, &state

@@ -80,6 +80,8 @@ type OriginLeg struct {
 	ClientCert string // subject of the certificate the gateway showed; "" none asked for or none configured
 	CertSerial string // of that one when it was minted for the user, in hex; "" otherwise
 	Reused     bool   // from the pool: the durations are 0
+	ECH        string // Encrypted Client Hello: ECHAccepted, ECHRefused, ECHUnusable; "": the origin offers none, or its profile is not to look
+	ECHNote    string // what was not as it should be, when the connection was made; "": nothing, or Reused
 	DNS        time.Duration
 	Connect    time.Duration
 	Handshake  time.Duration

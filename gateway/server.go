@@ -150,6 +150,7 @@ type Trust struct {
 	Config     func(host string) *tls.Config // fresh, for one host
 	ClientCert string                        // subject of the certificate shown to origins; "" none
 	HTTP2      bool                          // origins are offered HTTP/2
+	ECH        policy.ECH                    // off where Config allows no TLS 1.3, or sends another name than the host
 
 	// Delegated says that origins are shown a certificate of Server.Delegate for
 	// the user who asks, and what it is like. Who is not proven is refused. nil:

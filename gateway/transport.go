@@ -189,25 +189,23 @@ func (s *Server) transport(r route, trust Trust, d policy.Decision, http1 bool) 
 		t.DialContext = func(context.Context, string, string) (net.Conn, error) { return nil, errCleartext }
 		tickets := tls.NewLRUClientSessionCache(256)
 		t.meet = func(ctx context.Context, addr string) (*tls.Conn, error) {
-			host, port := splitHostPort(addr)
-			l, err := s.dial(ctx, d, host, port)
-			if err != nil {
-				return nil, err
-			}
-			cfg := trust.Config(host)
-			if cfg != nil {
+			m := meeting{s: s, decision: d, ech: r.ech, trust: trust}
+			m.host, m.port = splitHostPort(addr)
+			m.over = func(l *leg) net.Conn { return l }
+			m.config = func() *tls.Config {
+				cfg := trust.Config(m.host)
+				if cfg == nil {
+					return nil
+				}
 				cfg = cfg.Clone()
 				cfg.ClientSessionCache = originTickets{addr, tickets}
 				if http1 {
 					cfg.NextProtos = []string{"http/1.1"}
 				}
+				return cfg
 			}
-			c, err := s.shake(ctx, l, l, cfg, trust) // net/http looks for a *tls.Conn
-			if err != nil {
-				l.Close()
-				return nil, &legError{stage: stageTLS, addr: addr, err: err}
-			}
-			return c, nil
+			_, c, err := m.meet(ctx)
+			return c, err
 		}
 		t.DialTLSContext = func(ctx context.Context, _, addr string) (net.Conn, error) {
 			if c := t.take(addr, nil); c != nil {

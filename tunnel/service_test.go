@@ -383,7 +383,7 @@ func FuzzService(f *testing.F) {
 		if size > maxService || s.ECH != nil && s.BadECH != nil || err != nil && size > 0 {
 			t.Fatalf("%v, %v", s, err)
 		}
-		if s.ECH != nil && usableECH(s.ECH) != nil {
+		if s.ECH != nil && CheckECH(s.ECH) != nil {
 			t.Fatal("keys that cannot be used")
 		}
 	})

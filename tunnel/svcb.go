@@ -87,7 +87,7 @@ func parseService(msg []byte, key inquired) (s Service, err error) {
 		return Service{}, fmt.Errorf("the HTTPS record: %w", err)
 	}
 	if list, ok := best.GetParam(dnsmessage.SVCParamECH); ok {
-		if s.BadECH = usableECH(list); s.BadECH == nil {
+		if s.BadECH = CheckECH(list); s.BadECH == nil {
 			s.ECH = bytes.Clone(list)
 		}
 	}
@@ -160,9 +160,10 @@ func alpnOf(r *dnsmessage.SVCBResource) (ids []string, err error) {
 	return ids, nil
 }
 
-// usableECH asks who is going to use the list: crypto/tls gets as far as saying
-// its ClientHello, or does not.
-func usableECH(list []byte) error {
+// CheckECH reports why crypto/tls cannot use an ECHConfigList (RFC 9849 §4): it is
+// malformed, or has nothing in it that is known. It is asked itself, and gets as
+// far as saying its ClientHello, or does not.
+func CheckECH(list []byte) error {
 	if len(list) == 0 { // crypto/tls says no more of one that is not nil
 		return errors.New("ech is empty")
 	}

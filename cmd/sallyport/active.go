@@ -117,6 +117,9 @@ func (l *loaded) trust(o *policy.Origin) (gateway.Trust, error) {
 		return gateway.Trust{}, fmt.Errorf("no trust was loaded for origin profile %q", o.Name)
 	}
 	g := gateway.Trust{Key: t.Key(), Config: t.Config, ClientCert: t.ClientCertName(), HTTP2: o != nil && slices.Contains(o.ALPN, "h2")}
+	if o != nil {
+		g.ECH = o.ECH
+	}
 	if o != nil && o.ClientCert != nil && o.ClientCert.Minted {
 		g.Delegated = &o.ClientCert.Mint
 	}

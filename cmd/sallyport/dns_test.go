@@ -17,8 +17,9 @@ type fakeDNS struct {
 	conn net.PacketConn
 	done chan struct{}
 
-	mu    sync.Mutex
-	names map[string][]netip.Addr
+	mu       sync.Mutex
+	names    map[string][]netip.Addr
+	services map[string]*dnsmessage.HTTPSResource // nil in it: no answer at all
 }
 
 func startDNS() (*fakeDNS, error) {
@@ -26,7 +27,7 @@ func startDNS() (*fakeDNS, error) {
 	if err != nil {
 		return nil, err
 	}
-	d := &fakeDNS{conn: conn, done: make(chan struct{}), names: make(map[string][]netip.Addr)}
+	d := &fakeDNS{conn: conn, done: make(chan struct{}), names: make(map[string][]netip.Addr), services: make(map[string]*dnsmessage.HTTPSResource)}
 	go d.serve()
 	return d, nil
 }
@@ -85,9 +86,15 @@ func (d *fakeDNS) answer(question []byte) ([]byte, bool) {
 	if err != nil {
 		return nil, false
 	}
+	d.mu.Lock()
+	service, ok := d.services[strings.ToLower(strings.TrimSuffix(q.Name.String(), "."))]
+	d.mu.Unlock()
+	if q.Type == dnsmessage.TypeHTTPS && ok && service == nil {
+		return nil, false
+	}
 	addrs, ok := d.lookup(q.Name.String())
 	head := dnsmessage.Header{ID: h.ID, Response: true, RecursionAvailable: true}
-	if !ok {
+	if !ok && service == nil {
 		head.RCode = dnsmessage.RCodeNameError
 	}
 	b := dnsmessage.NewBuilder(nil, head)
@@ -95,6 +102,14 @@ func (d *fakeDNS) answer(question []byte) ([]byte, bool) {
 	_ = b.Question(q)
 	_ = b.StartAnswers()
 	rh := dnsmessage.ResourceHeader{Name: q.Name, Class: dnsmessage.ClassINET, TTL: 0} // answers change between two lines of a script
+	if q.Type == dnsmessage.TypeHTTPS {
+		if service != nil {
+			_ = b.HTTPSResource(rh, *service)
+		} else {
+			_ = b.StartAuthorities()
+			_ = b.SOAResource(rh, dnsmessage.SOAResource{NS: q.Name, MBox: q.Name})
+		}
+	}
 	for _, a := range addrs {
 		switch {
 		case a.Is4() && q.Type == dnsmessage.TypeA:

@@ -210,6 +210,12 @@ func originLeg(r *gateway.Record) *zerolog.Event {
 		d = zerolog.Dict().Str("tls", "the client's own")
 	}
 	d.Str("addr", r.Origin.Addr.String()).Bool("reused", r.Origin.Reused)
+	if r.Origin.ECH != "" {
+		d.Str("ech", r.Origin.ECH)
+	}
+	if r.Origin.ECHNote != "" {
+		d.Str("ech_note", r.Origin.ECHNote)
+	}
 	if r.Origin.ClientCert != "" {
 		d.Str("client_cert", r.Origin.ClientCert)
 	}

@@ -72,6 +72,8 @@ func runScripts(t *testing.T, params testscript.Params, vars ...string) {
 			"ocsp":         cmdOCSP,
 			"saw":          cmdSaw,
 			"dns":          cmdDNS,
+			"https":        cmdHTTPS,
+			"echkeys":      cmdECHKeys,
 			"expand":       cmdExpand,
 			"gateway":      cmdGateway,
 			"log":          cmdLog,

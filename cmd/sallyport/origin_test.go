@@ -5,6 +5,7 @@ package main
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"crypto/sha1" // the WebSocket handshake's, RFC 6455 §4.2.2
 	"crypto/sha256"
@@ -72,6 +73,7 @@ func cmdOrigin(ts *testscript.TestScript, neg bool, args []string) {
 	say := f.String("say", "", "answer the first request of a connection with exactly this, and close")
 	bye := f.String("bye", "", "not HTTP: say this, end, and read to the end")
 	git := f.String("git", "", "serve the repositories in this directory below /git")
+	ech := f.String("ech", "", "take Encrypted Client Hello for this public name")
 	listen := f.String("listen", "127.0.0.1:0", "address")
 	release := f.Bool("release", false, "let the held answers of this origin go")
 	stop := f.Bool("stop", false, "end the origin")
@@ -106,6 +108,11 @@ func cmdOrigin(ts *testscript.TestScript, neg bool, args []string) {
 		}
 		if *tls12 {
 			o.tls.MaxVersion = tls.VersionTLS12
+		}
+		if *ech != "" {
+			key := newECHKey(ts, *ech)
+			o.tls.EncryptedClientHelloKeys = []tls.EncryptedClientHelloKey{key}
+			ts.Setenv(name+"_ech", listOfECH(key.Config))
 		}
 		if *need {
 			o.tls.ClientAuth, o.tls.ClientCAs = tls.RequireAndVerifyClientCert, x509.NewCertPool()
@@ -255,14 +262,18 @@ func (o *testOrigin) serve(c net.Conn, handed *handedListener) {
 		c.Close()
 		return
 	}
-	conn := net.Conn(&peekedConn{Conn: c, r: br})
+	wire := new(bytes.Buffer)
+	conn := net.Conn(&peekedConn{Conn: c, r: io.TeeReader(br, wire)})
 	if o.tls == nil || first[0] != 0x16 {
 		o.note("cleartext connection")
 		o.take(conn, handed)
 		return
 	}
 	t := tls.Server(conn, o.tls)
-	if err := t.Handshake(); err != nil {
+	err = t.Handshake()
+	o.noteWire(wire.Bytes())
+	wire.Reset()
+	if err != nil {
 		o.note("handshake failed: %v", err)
 		c.Close()
 		return
@@ -273,6 +284,7 @@ func (o *testOrigin) serve(c net.Conn, handed *handedListener) {
 		cn = s.PeerCertificates[0].Subject.CommonName
 	}
 	o.note("tls connection sni=%s version=%s alpn=%s resumed=%v client-cert=%s", s.ServerName, tls.VersionName(s.Version), s.NegotiatedProtocol, s.DidResume, cn)
+	o.note("tls session sni=%s ech=%v resumed=%v", s.ServerName, s.ECHAccepted, s.DidResume)
 	if cn != "none" {
 		leaf := s.PeerCertificates[0]
 		o.note("shown %s uris=%v emails=%v serial=%x minutes=%d", leaf.Subject, leaf.URIs, leaf.EmailAddresses, leaf.SerialNumber, int(leaf.NotAfter.Sub(leaf.NotBefore).Minutes()))
