@@ -50,7 +50,12 @@ func (p *passage) roundTrip(o *outgoing, r route, trust Trust) (*answer, error) 
 	if res.ProtoMajor == 2 {
 		a.version = http2
 	}
-	if 0 < res.ContentLength && res.ContentLength <= onePiece && !a.none {
+	if res.ContentLength == 0 && !a.none && hasLength(res.StatusCode) && res.Header["Content-Length"] == nil {
+		// By HTTP/2 the head may be the end, and say so by a flag. HTTP/1.1 has none for
+		// it, and a client would wait for the rest.
+		a.fields = append(a.fields, noLength)
+	}
+	if 0 <= res.ContentLength && res.ContentLength <= onePiece && !a.none && a.status != http.StatusSwitchingProtocols {
 		_ = x.wait() // next tells
 	}
 	for _, name := range slices.Sorted(maps.Keys(res.Trailer)) {
@@ -59,8 +64,18 @@ func (p *passage) roundTrip(o *outgoing, r route, trust Trust) (*answer, error) 
 	return a, nil
 }
 
+var noLength = field("Content-Length", "0")
+
+// hasLength reports whether an answer with that status has to say how long its body
+// is, be it empty (RFC 9110 §8.6).
+func hasLength(status int) bool {
+	return status >= http.StatusOK && status != http.StatusNoContent && status != http.StatusNotModified
+}
+
 // onePiece is how large an answer may be that is expected to come as one, head
-// and body: both leave in one write then. A timer that lets go of a head whose
+// and body: both leave in one write then. Where nothing but its end is to come, one by
+// HTTP/2 that is all head has to leave as that: gRPC takes a status from no other
+// ("Trailers-Only"). A timer that lets go of a head whose
 // body is late after all wakes an idle machine for every request, which costs
 // more than the write.
 const onePiece = 16 << 10
