@@ -7,6 +7,7 @@ import (
 	"crypto/x509"
 	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"regexp"
 	"strings"
@@ -114,6 +115,9 @@ func runScripts(t *testing.T, params testscript.Params, vars ...string) {
 		Condition: func(cond string) (bool, error) {
 			if cond == "root" {
 				return os.Getuid() == 0, nil
+			}
+			if module, ok := strings.CutPrefix(cond, "python:"); ok { // of Debian's own Python
+				return exec.Command("/usr/bin/python3", "-c", "import "+module).Run() == nil, nil
 			}
 			return false, fmt.Errorf("unknown condition %q", cond)
 		},
