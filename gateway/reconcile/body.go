@@ -57,13 +57,16 @@ func (b *Body) End(out []byte) []byte {
 // pass is how many bytes of in come before a possible link.
 func (b *Body) pass(in []byte) int {
 	for i, c := range in {
-		if c|0x20 == 'h' && !b.word && !b.inside {
+		if b.begins(c) {
 			return i
 		}
 		b.goBy(c)
 	}
 	return len(in)
 }
+
+// begins reports whether a link may begin with c.
+func (b *Body) begins(c byte) bool { return c|0x20 == 'h' && !b.word && !b.inside }
 
 // goBy notes what c says about what follows.
 func (b *Body) goBy(c byte) {
@@ -83,15 +86,27 @@ func (b *Body) hold(out []byte, c byte) []byte {
 		case n > 0 && secure:
 			b.prefix = n
 			return out
+		case n > 0: // an http one, in which none begins
+			return b.release(out, c, true)
 		}
-		// No link, or an http one, in which none begins.
-		return b.release(out, c, n > 0)
+		// No link, but c may begin one.
+		none := b.held[:len(b.held)-1]
+		for _, c := range none {
+			b.goBy(c)
+		}
+		out, b.held = append(out, none...), b.held[:0]
+		if b.begins(c) {
+			b.held = append(b.held, c)
+			return out
+		}
+		b.goBy(c)
+		return append(out, c)
 	}
 	switch {
-	case len(b.held) > longestLink:
-		return b.release(out, c, true)
 	case kinds[c] == ends || c == '?' || c == '#' || c == '&':
 		b.decide(len(b.held) - 1)
+		return b.release(out, c, true)
+	case len(b.held) > longestLink:
 		return b.release(out, c, true)
 	}
 	return out
