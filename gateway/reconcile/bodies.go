@@ -110,10 +110,27 @@ func WithoutDigests(f h1.Fields) h1.Fields {
 func weaken(f h1.Fields) {
 	for i := range f {
 		if h1.EqualFold(f[i].Name, "etag") && bytes.HasPrefix(f[i].Value, []byte{'"'}) {
-			f[i].Value = append([]byte("W/"), f[i].Value...)
+			f[i].Value = append(weak[:2:2], f[i].Value...)
 		}
 	}
 }
+
+// strengthen is weaken's reverse for the ETags of If-Match, which weak ones never match
+// (RFC 9110 §13.1.1): a client that changes what it has read could not say so any more. Not
+// where a body is asked for: what the client has of that is not a part of the origin's.
+func (x *Exchange) strengthen(f h1.Fields) {
+	if !x.Rewrite.Bodies || x.Method == http.MethodGet || x.Method == http.MethodHead {
+		return
+	}
+	for i := range f {
+		if h1.EqualFold(f[i].Name, "if-match") && bytes.Contains(f[i].Value, weak) {
+			f[i].Value = bytes.ReplaceAll(f[i].Value, weak, weak[2:])
+			x.note("If-Match")
+		}
+	}
+}
+
+var weak = []byte(`W/"`)
 
 func count(f h1.Fields, lower string) (n int) {
 	for i := range f {

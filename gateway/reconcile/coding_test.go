@@ -61,3 +61,26 @@ func TestCodingOf(t *testing.T) {
 		}
 	}
 }
+
+// TestIfMatch: the ETags that were made weak on the way down are strong again where only
+// strong ones match, and what is asked for is changed and not read.
+func TestIfMatch(t *testing.T) {
+	const in = `W/"a", "b",W/"c W/x"`
+	for _, tt := range []struct {
+		method string
+		bodies bool
+		want   string
+	}{
+		{"PUT", true, `"a", "b","c W/x"`},
+		{"DELETE", true, `"a", "b","c W/x"`},
+		{"PUT", false, in},
+		{"GET", true, in},
+		{"HEAD", true, in},
+	} {
+		x := &Exchange{Secure: true, Plain: true, Policy: site, Method: tt.method, Rewrite: policy.Rewrite{Bodies: tt.bodies}}
+		got := written(x.Request(fields(t, "if-match: "+in, "If-None-Match: "+in, "If-Range: W/\"a\"")))
+		if want := []string{"if-match: " + tt.want, "If-None-Match: " + in, "If-Range: W/\"a\""}; !slices.Equal(got, want) || slices.Contains(x.Changed, "If-Match") != (tt.want != in) {
+			t.Errorf("%s, %v: %q, changed %q", tt.method, tt.bodies, got, x.Changed)
+		}
+	}
+}

@@ -13,6 +13,7 @@ func (x *Exchange) Request(f h1.Fields) h1.Fields {
 		return f
 	}
 	f = x.readable(f)
+	x.strengthen(f)
 	if x.Rewrite.KeepLinks {
 		return f
 	}
