@@ -361,6 +361,9 @@ func (o *testOrigin) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	uses := r.Context().Value(usesKey{}).(*atomic.Int64).Add(1)
 	path, arg, _ := strings.Cut(strings.TrimPrefix(r.URL.Path, "/"), "/")
+	if media := r.URL.Query().Get("type"); media != "" {
+		w.Header().Set("Content-Type", media)
+	}
 	switch path {
 	case "status":
 		code, _ := strconv.Atoi(arg)
@@ -382,6 +385,9 @@ func (o *testOrigin) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set(http.TrailerPrefix+"X-Late", "unannounced")
 	case "hints":
 		w.Header().Set("Link", "</style.css>; rel=preload")
+		if arg == "absolute" {
+			w.Header().Set("Link", "<https://"+r.Host+"/style.css>; rel=preload")
+		}
 		w.WriteHeader(http.StatusEarlyHints)
 		fmt.Fprint(w, "after hints\n")
 	case "refuse-upload": // answers before the body came
@@ -428,6 +434,8 @@ func (o *testOrigin) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	case "redirect":
 		w.Header().Set("Location", r.URL.Query().Get("to"))
 		w.WriteHeader(http.StatusFound)
+	case "links":
+		o.links(w, r, arg)
 	case "ws":
 		o.webSocket(w, r)
 	case "cookie":

@@ -84,7 +84,8 @@ func (c *conversation) close() { c.conn.Close() }
 //	talk NAME send TEXT         (Go's escapes)
 //	talk NAME fill N            (N bytes of a pattern; their SHA-256 is $sent)
 //	talk NAME chunks N          (the same in chunks of many sizes, without the last one)
-//	talk NAME expect REGEXP     (reads until it matches; what was matched is used up)
+//	talk NAME expect REGEXP     (reads until it matches; what was matched is used up,
+//	                             and the first group, where there is one, is $matched)
 //	talk NAME read N            (N bytes; their SHA-256 is $got)
 //	talk NAME split bytes|records
 //	                            (the ClientHello will go out a byte a write, or in
@@ -183,7 +184,10 @@ func (c *conversation) chunks(ts *testscript.TestScript, n int) {
 func (c *conversation) expect(ts *testscript.TestScript, re *regexp.Regexp) {
 	buf := make([]byte, 4096)
 	for {
-		if m := re.FindIndex(c.got.Bytes()); m != nil {
+		if m := re.FindSubmatchIndex(c.got.Bytes()); m != nil {
+			if len(m) > 2 && m[2] >= 0 {
+				ts.Setenv("matched", string(c.got.Bytes()[m[2]:m[3]]))
+			}
 			c.got.Next(m[1])
 			return
 		}
