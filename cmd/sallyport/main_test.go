@@ -119,6 +119,9 @@ func runScripts(t *testing.T, params testscript.Params, vars ...string) {
 			if module, ok := strings.CutPrefix(cond, "python:"); ok { // of Debian's own Python
 				return exec.Command("/usr/bin/python3", "-c", "import "+module).Run() == nil, nil
 			}
+			if module, ok := strings.CutPrefix(cond, "perl:"); ok {
+				return exec.Command("perl", "-M"+module, "-e1").Run() == nil, nil
+			}
 			return false, fmt.Errorf("unknown condition %q", cond)
 		},
 	})
