@@ -37,6 +37,8 @@ func stripped(where string, r route) route {
 		r.cert = ""
 	case mutated(where + " without permit"):
 		r.permit = ""
+	case mutated(where + " without ech"):
+		r.ech = 0
 	case mutated(where + " without host"):
 		r.host = ""
 	case mutated(where + " without port"):
@@ -103,6 +105,8 @@ func TestLaw7Mutations(t *testing.T) {
 		{"transport without user", "^TestRecheckDisowns$/^h2$", "kept: "},
 		{"pool without secure", "^TestLaw7RoutesAreNotShared$", "shared"},
 		{"pool without permit", "^TestLaw7RoutesAreNotShared$", "shared"},
+		{"pool without ech", "^TestLaw7RoutesAreNotShared$", "shared"},
+		{"transport without ech", "^TestLaw7TransportsAreNotShared$", "shared"},
 		{"transport without secure", "^TestLaw7TransportsAreNotShared$", "shared"},
 		{"transport without permit", "^TestLaw7TransportsAreNotShared$", "shared"},
 		{"tickets without address", "^TestTicketsAreKeptPerOrigin$", "was given the ticket of"},

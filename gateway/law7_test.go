@@ -248,6 +248,7 @@ func TestLaw7TransportsAreNotShared(t *testing.T) {
 	got := o.get(ours, open)
 	for name, differs := range map[string]func(*transportKey){
 		"secure": func(k *transportKey) { k.secure = false }, "trust": func(k *transportKey) { k.trust = "x" }, "permit": func(k *transportKey) { k.permit = "x" },
+		"ech":  func(k *transportKey) { k.ech = policy.ECHRequire },
 		"user": func(k *transportKey) { k.user = "x" }, "cert": func(k *transportKey) { k.cert = "x" }, "http1": func(k *transportKey) { k.http1 = true },
 	} {
 		other := ours

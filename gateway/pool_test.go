@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"sallyport/gateway/wire"
+	"sallyport/policy"
 )
 
 // idleHop is a connection to nobody in particular, and its other end.
@@ -60,6 +61,7 @@ func TestLaw7RoutesAreNotShared(t *testing.T) {
 	ours := route{secure: true, trust: "t", user: "u", cert: "c", permit: "p", host: "a", port: 443}
 	for name, differs := range map[string]func(*route){
 		"secure": func(r *route) { r.secure = false }, "trust": func(r *route) { r.trust = "x" }, "permit": func(r *route) { r.permit = "x" },
+		"ech":  func(r *route) { r.ech = policy.ECHRequire },
 		"host": func(r *route) { r.host = "x" }, "port": func(r *route) { r.port = 444 },
 		"user": func(r *route) { r.user = "x" }, "nobody": func(r *route) { r.user, r.cert = "", "" }, "cert": func(r *route) { r.cert = "x" },
 	} {

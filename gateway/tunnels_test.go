@@ -198,12 +198,12 @@ func TestECHThroughTunnel(t *testing.T) {
 }
 
 // echList is an ECHConfigList (RFC 9849 §4) of one X25519 key.
-func echList(t *testing.T, public string) []byte {
+func echList(t testing.TB, public string) []byte {
 	list, _ := echKey(t, public)
 	return list
 }
 
-func echKey(t *testing.T, public string) ([]byte, tls.EncryptedClientHelloKey) {
+func echKey(t testing.TB, public string) ([]byte, tls.EncryptedClientHelloKey) {
 	key, err := ecdh.X25519().GenerateKey(rand.Reader)
 	if err != nil {
 		t.Fatal(err)

@@ -23,6 +23,11 @@ type Names struct {
 	// connections to name servers.
 	Resolver *net.Resolver
 
+	// Patience is how long a dial waits for an HTTPS record, once the addresses are
+	// there, and as long again as they took if that is longer, up to a quarter of a
+	// second. Zero or less is 50 ms.
+	Patience time.Duration
+
 	once     sync.Once
 	resolver *net.Resolver // Resolver, overheard
 
@@ -34,6 +39,7 @@ type Names struct {
 // An answer is what a name resolved to, or is about to.
 type answer struct {
 	heard *lifetime
+	asked time.Time
 
 	ready chan struct{} // closed when the rest is set
 	addrs []netip.Addr
@@ -105,7 +111,7 @@ func (n *Names) lookup(ctx context.Context, by time.Time, name string, also *wit
 func (n *Names) addresses(name string) *answer {
 	a := n.known[name]
 	if a == nil || a.expired(time.Now()) {
-		a = &answer{heard: newLifetime(), ready: make(chan struct{})}
+		a = &answer{heard: newLifetime(), asked: time.Now(), ready: make(chan struct{})}
 		n.known = remember(n.known, name, a)
 		n.once.Do(func() { n.resolver = overhear(n.Resolver) })
 		go n.fill(a, name)

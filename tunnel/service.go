@@ -33,8 +33,9 @@ type Service struct {
 // answer when that has come. Any number of goroutines may wait for it. A nil
 // Inquiry is for hosts that are addresses, which have no such record.
 type Inquiry struct {
-	of    *answer // the addresses' lookup: its name server is asked
-	asked time.Time
+	of       *answer // the addresses' lookup: its name server is asked
+	asked    time.Time
+	patience time.Duration
 
 	ready   chan struct{} // closed when the rest is set
 	service Service
@@ -46,10 +47,11 @@ type Inquiry struct {
 const (
 	// serviceDelay is how long the addresses of an origin, once they are known,
 	// wait for its HTTPS record, as those of one family wait for the other's (RFC
-	// 8305 §3). The connect goes on meanwhile. Nobody waits later for the same
-	// question, so that a name server that never answers it holds up one moment
-	// of each name.
-	serviceDelay = 50 * time.Millisecond
+	// 8305 §3). Where the addresses took longer their record may, too. The connect
+	// goes on meanwhile. Nobody waits later for the same question, so that a name
+	// server that never answers it holds up one moment of each name.
+	serviceDelay    = 50 * time.Millisecond
+	maxServiceDelay = 250 * time.Millisecond
 
 	// maxSilence is how long it is believed that there is no answer to be had
 	// (RFC 9520 §3.2: at most five minutes), and unheardTTL at least.
@@ -66,8 +68,8 @@ func (n *Names) Service(ctx context.Context, host string, port uint16) (Service,
 	return n.inquire(host, port, false).Service(ctx, false)
 }
 
-// Service returns the answer. Unless patient it comes in a moment, which is
-// serviceDelay behind the addresses; what comes later serves those who ask then.
+// Service returns the answer. Unless patient it comes in a moment, as
+// Names.Patience has it; what comes later serves those who ask then.
 // An error means that it is not known whether there is a record.
 func (q *Inquiry) Service(ctx context.Context, patient bool) (Service, error) {
 	if q == nil {
@@ -91,7 +93,7 @@ func (q *Inquiry) Service(ctx context.Context, patient bool) (Service, error) {
 		if since.Before(q.asked) {
 			since = q.asked
 		}
-		left := time.Until(since.Add(serviceDelay))
+		left := time.Until(since.Add(max(q.patience, min(q.of.at.Sub(q.of.asked), maxServiceDelay))))
 		if left <= 0 {
 			return Service{}, errLate
 		}
@@ -132,7 +134,10 @@ func (n *Names) inquireOf(of *answer, host string, port uint16, patient bool) *I
 	now := time.Now()
 	q := n.services[key]
 	if q == nil || q.expired(now) || patient && q.worthAsking(now) {
-		q = &Inquiry{of: of, asked: now, ready: make(chan struct{})}
+		q = &Inquiry{of: of, asked: now, patience: n.Patience, ready: make(chan struct{})}
+		if q.patience <= 0 {
+			q.patience = serviceDelay
+		}
 		n.services = remember(n.services, key, q)
 		go n.ask(q, key)
 	}

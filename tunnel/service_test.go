@@ -211,6 +211,28 @@ func TestServiceHoldsADialUpOnce(t *testing.T) {
 	})
 }
 
+// TestServiceMayTakeAsLongAsTheAddresses where everything is slow, within bounds.
+func TestServiceMayTakeAsLongAsTheAddresses(t *testing.T) {
+	for took, want := range map[time.Duration]time.Duration{
+		time.Millisecond: serviceDelay, 100 * time.Millisecond: 100 * time.Millisecond, 3 * time.Second: maxServiceDelay,
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			dns := hosts(t, map[string][]string{"origin.example.": {"192.0.2.1"}})
+			dns.ttl, dns.mute = 60, true
+			answer := dns.answer
+			dns.answer = func(name string) []string { time.Sleep(took); return answer(name) } // the bubble's clock
+			start := time.Now()
+			if _, err := (&Names{Resolver: dns.resolver()}).Service(t.Context(), "origin.example", 443); err == nil {
+				t.Error("no answer is no error")
+			}
+			if got := time.Since(start); got != took+want {
+				t.Errorf("waited %v behind the addresses, which took %v, want %v", got-took, took, want)
+			}
+			time.Sleep(time.Minute) // nobody is left
+		})
+	}
+}
+
 // TestServiceOfWhatIsNotInTheDNS: addresses have no record, and what /etc/hosts
 // knows is not asked of others.
 func TestServiceOfWhatIsNotInTheDNS(t *testing.T) {

@@ -27,6 +27,7 @@ func TestMain(m *testing.M) {
 		"sallyport": func() {
 			dieAt(os.Getenv("TEST_DIE_AT"))
 			holdAt(os.Getenv("TEST_HOLD_AT"))
+			recordPatience = time.Minute
 			os.Exit(realMain())
 		},
 	})

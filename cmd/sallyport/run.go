@@ -87,6 +87,9 @@ func (o *runOptions) check() error {
 	return o.acmeServe.check(o.tls)
 }
 
+// recordPatience is tunnel.Names's; tests have more, whose machines have more to do.
+var recordPatience time.Duration
+
 // run is the composition root: it puts the packages together, starts nothing
 // before everything it needs is there, and ends what it started.
 func run(o runOptions) error {
@@ -111,7 +114,7 @@ func run(o runOptions) error {
 	if err != nil {
 		return &exitError{code: exitFailed, err: err}
 	}
-	names := &tunnel.Names{Resolver: resolver}
+	names := &tunnel.Names{Resolver: resolver, Patience: recordPatience}
 	origins := openOrigins(o.state, names, &logger)
 	defer origins.sources.Close()
 	who, err := openIdentities(o, &logger)
