@@ -167,7 +167,7 @@ func (d *Dialer) lookup(ctx context.Context, by time.Time, network, host string,
 		return nil, err
 	}
 	usable := addrs
-	if network != "tcp" {
+	if network == "tcp4" || network == "tcp6" {
 		usable = nil
 		for _, a := range addrs {
 			if a.Is4() == (network == "tcp4") {
