@@ -25,7 +25,7 @@ type Profile struct {
 	Pins   [][32]byte // SHA-256 of SubjectPublicKeyInfo, at least one of which some certificate of a verified chain must have; empty: none
 	MinTLS uint16     // tls.VersionTLS12 or tls.VersionTLS13; 0: TLS 1.2
 	MaxTLS uint16     // the same, and no less than MinTLS; 0: whatever is newest
-	ALPN   []string   // offered in this order; empty: http/1.1
+	ALPN   []string   // offered in this order; empty: http/1.1. "h3" is for QUIC, and not offered by TCP where there is another
 	SNI    string     // DNS name or address sent and verified instead of the host; "": the host
 
 	// VerifyName is what the certificate has to be for, whatever name is sent;
@@ -98,6 +98,9 @@ func (p Profile) Load() (*Trust, error) {
 	minTLS, err := checkMinTLS(p.MinTLS)
 	note(err)
 	note(checkMaxTLS(p.MaxTLS, minTLS))
+	if slices.Contains(alpn, "h3") && p.MaxTLS == tls.VersionTLS12 {
+		note(errors.New("alpn: h3 is by TLS 1.3 (RFC 9001), and max_tls is 1.2"))
+	}
 	sni, err := checkName("sni", p.SNI)
 	note(err)
 	verifyName, err := checkName("verify_name", p.VerifyName)
@@ -115,7 +118,7 @@ func (p Profile) Load() (*Trust, error) {
 			RootCAs:    roots.pool(),
 			MinVersion: minTLS,
 			MaxVersion: p.MaxTLS,
-			NextProtos: slices.Clone(alpn),
+			NextProtos: byTCP(alpn),
 			// What this Trust has verified must not vouch for another's
 			// connections, nor carry its client certificate there.
 			ClientSessionCache: tls.NewLRUClientSessionCache(sessions),
@@ -141,7 +144,7 @@ func (p Profile) Load() (*Trust, error) {
 	}
 	t.key = p.fingerprint(roots, minTLS, alpn, sni, verifyName, client)
 	t.http1 = t
-	if !slices.Equal(alpn, []string{"http/1.1"}) {
+	if !slices.Equal(alpn, []string{"http/1.1"}) { // HTTP/3 has no Upgrade either
 		h := *t
 		h.base = t.base.Clone()
 		h.base.NextProtos = []string{"http/1.1"}
@@ -259,6 +262,17 @@ func serverName(host string) string {
 		return ip.Unmap().WithZone("").String()
 	}
 	return strings.ToLower(strings.TrimSuffix(host, "."))
+}
+
+// byTCP are those of protocols that are offered by TCP. HTTP/3 is not, because TLS does
+// not tell what carries it (RFC 9114 §3.1); nobody connects by TCP who has it alone, and
+// if somebody did, no origin would agree.
+func byTCP(protocols []string) []string {
+	others := slices.DeleteFunc(slices.Clone(protocols), func(p string) bool { return p == "h3" })
+	if len(others) == 0 {
+		return slices.Clone(protocols)
+	}
+	return others
 }
 
 func checkALPN(protos []string) error {

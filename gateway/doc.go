@@ -54,4 +54,5 @@
 //	standard.go  a request that came by its server
 //	transport.go its connections to origins
 //	roundtrip.go a request that goes by them
+//	http3.go     one that goes by HTTP/3 (package h3), or by TCP after all
 package gateway

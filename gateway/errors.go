@@ -122,16 +122,21 @@ type legError struct {
 	stage stage
 	addr  string
 	err   error
+	quic  bool // by HTTP/3
 }
 
 func (e *legError) Error() string {
+	by := ""
+	if e.quic {
+		by = " by HTTP/3"
+	}
 	switch e.stage {
 	case stageDial:
-		return fmt.Sprintf("connecting to %s: %v", e.addr, e.err)
+		return fmt.Sprintf("connecting to %s%s: %v", e.addr, by, e.err)
 	case stageTLS:
-		return fmt.Sprintf("TLS handshake with %s: %v", e.addr, e.err)
+		return fmt.Sprintf("TLS handshake with %s%s: %v", e.addr, by, e.err)
 	}
-	return fmt.Sprintf("exchange with %s: %v", e.addr, e.err)
+	return fmt.Sprintf("exchange with %s%s: %v", e.addr, by, e.err)
 }
 
 func (e *legError) Unwrap() error { return e.err }
@@ -200,6 +205,9 @@ func (s *Server) asError(err error, host string) *Error {
 		e.Cause, e.Msg = "connection_terminated", host+" closed the connection before it answered"
 	default:
 		e.Cause, e.Msg = "http_protocol_error", "the answer of "+host+" cannot be understood"
+	}
+	if leg != nil && leg.quic && at == stageDial {
+		e.Msg += " by HTTP/3 (over UDP), and the trust profile allows nothing else"
 	}
 	return e
 }

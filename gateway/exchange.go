@@ -20,6 +20,14 @@ func (p *passage) exchange(o *outgoing) (*answer, error) {
 	if err != nil {
 		return nil, err
 	}
+	if trust.HTTP3 {
+		return p.exchangeNewest(o, r, trust)
+	}
+	return p.exchangeTCP(o, r, trust)
+}
+
+// exchangeTCP is exchange by HTTP/2 or HTTP/1.1.
+func (p *passage) exchangeTCP(o *outgoing, r route, trust Trust) (*answer, error) {
 	if p.s.Standard || trust.HTTP2 && !o.upgrade {
 		return p.roundTrip(o, r, trust)
 	}

@@ -11,6 +11,7 @@ import (
 	"net"
 	"net/http"
 
+	"sallyport/gateway/h3"
 	"sallyport/policy"
 )
 
@@ -75,6 +76,14 @@ func (p *passage) verifyOrigin() (protocol string, err error) {
 	if err != nil {
 		return "", err
 	}
+	if trust.OnlyHTTP3 {
+		c, reused, err := p.s.transport(r, trust, p.decision, false).quic.Meet(p.client.context(), hostPort(r.host, r.port))
+		if err != nil {
+			return "", err
+		}
+		p.rec.Origin = c.With.(*leg).record(reused)
+		return h3.ALPN, nil
+	}
 	if !p.s.Standard && !trust.HTTP2 {
 		h, err := p.hop(r, trust, false)
 		if err != nil {
@@ -100,7 +109,7 @@ func offered(rule *policy.Rule, origin string) []string {
 	switch {
 	case len(rule.Intercept.ALPN) > 0:
 		return rule.Intercept.ALPN
-	case origin == http2ALPN:
+	case origin == http2ALPN, origin == h3.ALPN: // which is as good as HTTP/2
 		return protocols
 	}
 	return []string{http1ALPN}

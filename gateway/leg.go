@@ -98,6 +98,7 @@ func (s *Server) dialAsking(ctx context.Context, d policy.Decision, host string,
 	return l, record, err
 }
 
+// dialer connects to what the decision allows, and never to the gateway itself.
 func (s *Server) dialer(d policy.Decision) tunnel.Dialer {
 	dialer := s.Dialer
 	dialer.Permit = func(a netip.AddrPort) error {
@@ -115,17 +116,17 @@ func dialled(c net.Conn, times tunnel.Times, err error, host string, port uint16
 	}
 	l := &leg{Conn: c, dns: times.DNS, connect: times.Connect}
 	if a, ok := c.RemoteAddr().(*net.TCPAddr); ok {
-		l.addr = a.AddrPort()
-		l.addr = netip.AddrPortFrom(l.addr.Addr().Unmap(), l.addr.Port())
+		l.addr = unmapped(a.AddrPort())
 	}
 	return l, nil
 }
 
+func unmapped(a netip.AddrPort) netip.AddrPort { return netip.AddrPortFrom(a.Addr().Unmap(), a.Port()) }
+
 // shake completes a verified handshake over c, which belongs to l. It closes
 // neither. With an error what it returns is good for its state alone, or nil.
 func (s *Server) shake(ctx context.Context, l *leg, c net.Conn, cfg *tls.Config, trust Trust) (*tls.Conn, error) {
-	// SECURITY: whoever verifies in place of crypto/tls has to be there (law 9).
-	if cfg == nil || cfg.InsecureSkipVerify && cfg.VerifyConnection == nil {
+	if !verifies(cfg) {
 		return nil, errNoTrust
 	}
 	ctx, cancel := context.WithTimeout(ctx, s.Limits.shake())
@@ -138,6 +139,12 @@ func (s *Server) shake(ctx context.Context, l *leg, c net.Conn, cfg *tls.Config,
 	state := t.ConnectionState() // once: it is a large copy, and the record of every request wants it
 	l.handshake, l.clientCert, l.serial, l.tls = time.Since(start), trust.ClientCert, trust.serial, &state
 	return t, nil
+}
+
+// verifies reports whether a handshake with cfg is one that is verified.
+func verifies(cfg *tls.Config) bool {
+	// SECURITY: whoever verifies in place of crypto/tls has to be there (law 9).
+	return cfg != nil && (!cfg.InsecureSkipVerify || cfg.VerifyConnection != nil)
 }
 
 // originTickets keeps the session tickets of origins apart: crypto/tls names

@@ -92,25 +92,31 @@ func (m *meeting) first(ctx context.Context) (*leg, error) {
 	start := time.Now()
 	service, err := record.Service(ctx, must)
 	l.dns += time.Since(start)
+	if err = m.found(ctx, service, err); err != nil {
+		l.Close()
+		return nil, m.failed(err)
+	}
+	return l, nil
+}
+
+// found takes the keys from what the inquiry after them ended in. An error says that they
+// have to be there, and are not.
+func (m *meeting) found(ctx context.Context, service tunnel.Service, err error) error {
 	m.keys = service.ECH
 	if bad := service.BadECH; bad != nil {
 		m.outcome, m.note = ECHUnusable, "its HTTPS record: "+bad.Error()
 	}
-	if m.keys != nil || !must {
-		return l, nil
-	}
-	l.Close()
 	switch {
+	case m.keys != nil, m.ech != policy.ECHRequire:
+		return nil
 	case ctx.Err() != nil:
-		err = ctx.Err()
+		return ctx.Err()
 	case err != nil:
-		err = &echError{event: "origin_ech_unknown", cause: "dns_error", why: "no name server said whether it has an HTTPS record", err: err}
+		return &echError{event: "origin_ech_unknown", cause: "dns_error", why: "no name server said whether it has an HTTPS record", err: err}
 	case m.outcome == ECHUnusable:
-		err = &echError{event: "origin_ech_missing", why: m.note}
-	default:
-		err = &echError{event: "origin_ech_missing", why: "the DNS has no HTTPS record of it, or one without keys"}
+		return &echError{event: "origin_ech_missing", why: m.note}
 	}
-	return nil, m.failed(err)
+	return &echError{event: "origin_ech_missing", why: "the DNS has no HTTPS record of it, or one without keys"}
 }
 
 // withKeys is cfg for an attempt with m.keys. A ticket is good where it was got:

@@ -44,6 +44,8 @@ type Record struct {
 	Origin    OriginLeg
 	Hello     *tunnel.Hello // of a tunnel's client; nil when none was seen
 
+	NoHTTP3 error // why HTTP/3 was tried and the request went by TCP then; nil: it was not tried, or did
+
 	Injected []string // names of the fields into which the rule put secrets, as the policy writes them
 
 	HSTS bool // it would have been relayed, and was refused because the host has asked for https only

@@ -94,6 +94,7 @@ var (
 	via10   = []byte("1.0 sallyport")
 	via11   = []byte("1.1 sallyport")
 	via2    = []byte("2 sallyport")
+	via3    = []byte("3 sallyport")
 )
 
 // viaValue names this gateway as what received a message of that major and
@@ -104,6 +105,8 @@ func viaValue(v protocol) []byte {
 		return via10
 	case http2:
 		return via2
+	case http3:
+		return via3
 	}
 	return via11
 }
@@ -115,6 +118,7 @@ const (
 	http11 protocol = iota
 	http10
 	http2
+	http3
 )
 
 func protocolOf(minor int) protocol {

@@ -42,13 +42,22 @@ func (p *passage) roundTrip(o *outgoing, r route, trust Trust) (*answer, error) 
 		res.Body.Close()
 		return nil, &legError{stage: stageExchange, addr: hostPort(o.host, o.port), err: h1Fault("the answer's status code is none")}
 	}
+	return x.begin(res), nil
+}
+
+// begin is the head of res as an answer, whose body x is.
+func (x *standardExchange) begin(res *http.Response) *answer {
 	x.res = res
 	a := &answer{
 		status: res.StatusCode, version: protocolOf(res.ProtoMinor), length: res.ContentLength, body: x,
-		none: res.Body == http.NoBody || p.method == http.MethodHead, fields: toFields(res.Header),
+		none: res.Body == http.NoBody || x.p.method == http.MethodHead, fields: toFields(res.Header),
 	}
-	if res.ProtoMajor == 2 {
+	switch res.ProtoMajor {
+	case 2:
 		a.version = http2
+	case 3: // where net/http's NoBody is not known
+		a.version = http3
+		a.none = a.none || res.StatusCode == http.StatusNoContent || res.StatusCode == http.StatusNotModified
 	}
 	if res.ContentLength == 0 && !a.none && hasLength(res.StatusCode) && res.Header["Content-Length"] == nil {
 		// By HTTP/2 the head may be the end, and say so by a flag. HTTP/1.1 has none for
@@ -61,7 +70,7 @@ func (p *passage) roundTrip(o *outgoing, r route, trust Trust) (*answer, error) 
 	for _, name := range slices.Sorted(maps.Keys(res.Trailer)) {
 		a.fields = append(a.fields, field("Trailer", name))
 	}
-	return a, nil
+	return a
 }
 
 var noLength = field("Content-Length", "0")

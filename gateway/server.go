@@ -17,6 +17,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"sallyport/gateway/h3"
 	"sallyport/gateway/hsts"
 	"sallyport/gateway/reconcile"
 	"sallyport/policy"
@@ -113,6 +114,7 @@ type Server struct {
 	pool       pool
 	ledger     reconcile.Ledger
 	transports transports
+	known3     h3.Known // which origins have HTTP/3
 	tunnels    tunnels
 	meters     meters
 	passages   sync.WaitGroup // those that have not handed over their record
@@ -150,6 +152,8 @@ type Trust struct {
 	Config     func(host string) *tls.Config // fresh, for one host
 	ClientCert string                        // subject of the certificate shown to origins; "" none
 	HTTP2      bool                          // origins are offered HTTP/2
+	HTTP3      bool                          // origins that are known to have it are asked by HTTP/3
+	OnlyHTTP3  bool                          // all are, and by nothing else
 	ECH        policy.ECH                    // off where Config allows no TLS 1.3, or sends another name than the host
 
 	// Delegated says that origins are shown a certificate of Server.Delegate for

@@ -12,6 +12,7 @@ import (
 	"sync"
 	"time"
 
+	"sallyport/gateway/h3"
 	"sallyport/policy"
 )
 
@@ -31,6 +32,7 @@ type transportKey struct {
 
 type transport struct {
 	*http.Transport
+	quic *h3.Pool // nil: its origins are not asked by HTTP/3
 	used time.Time
 
 	meet func(ctx context.Context, addr string) (*tls.Conn, error) // verified; nil: relay's
@@ -91,12 +93,20 @@ func (t *transport) take(addr string, which *tls.Conn) *tls.Conn {
 
 // abandon closes what is idle and what is ready.
 func (t *transport) abandon() {
-	t.CloseIdleConnections()
+	t.retire()
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	for addr, c := range t.ready {
 		go c.Close()
 		delete(t.ready, addr)
+	}
+}
+
+// retire closes what is idle, and what is by HTTP/3 when it is.
+func (t *transport) retire() {
+	t.CloseIdleConnections()
+	if t.quic != nil {
+		t.quic.Close()
 	}
 }
 
@@ -132,7 +142,7 @@ func (o *transports) evict() {
 			oldest, at = key, t.used
 		}
 	}
-	o.pools[oldest].CloseIdleConnections()
+	o.pools[oldest].retire()
 	delete(o.pools, oldest)
 }
 
@@ -152,8 +162,9 @@ func (o *transports) disown() {
 func (o *transports) close() {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	for _, t := range o.pools {
+	for key, t := range o.pools {
 		t.abandon()
+		delete(o.pools, key)
 	}
 }
 
@@ -182,6 +193,9 @@ func (s *Server) transport(r route, trust Trust, d policy.Decision, http1 bool) 
 				return l, nil
 			}
 			return t
+		}
+		if trust.HTTP3 && !http1 {
+			t.quic = &h3.Pool{Dial: s.quicDial(trust, r.ech, d), Idle: idleTime, Most: maxIdlePerRoute}
 		}
 		t.ForceAttemptHTTP2 = !http1 // whether the origin gets to choose it is up to the profile's ALPN
 		// DialTLSContext is the only way out for https, and it always verifies;

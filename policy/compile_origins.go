@@ -36,6 +36,9 @@ func (c *compiler) origin(n *node, name string) *Origin {
 		c.errorf(n.get("max_tls"), "P053", "", "max_tls is older than min_tls: nothing is left between them")
 	}
 	o.ALPN = c.texts(n.get("alpn"))
+	if o.MaxTLS == tls.VersionTLS12 && slices.Contains(o.ALPN, "h3") {
+		c.errorf(n.get("max_tls"), "P053", "", "max_tls is 1.2, and h3 in alpn is by TLS 1.3 (RFC 9001)")
+	}
 	if e := n.get("port"); e != nil {
 		p, err := parsePort(e.text)
 		if err != nil {

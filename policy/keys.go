@@ -183,7 +183,7 @@ var originSection = &section{title: "an origin", keys: []key{
 	{name: "pins", value: some(pinSyntax), doc: "sha256//BASE64 of a public key that must be in the chain (RFC 7469 §2.4)", example: "sha256//YLh1dUR9y6Kja30RrAn7JKnbQG/uEtLMkBgFF2Fuihg="},
 	{name: "min_tls", value: word("1.2", "1.3"), doc: "the oldest version accepted", def: `"1.2"`},
 	{name: "max_tls", value: word("1.2", "1.3"), doc: "the newest version offered; default what there is"},
-	{name: "alpn", value: words("h2", "http/1.1"), doc: "protocols offered", def: "http/1.1"},
+	{name: "alpn", value: words("h3", "h2", "http/1.1"), doc: "protocols offered; h3 where the origin is known to have it, and beside others with them to fall back on", def: "http/1.1"},
 	{name: "sni", value: one(hostSyntax), doc: "the name sent and verified instead of the host asked for", example: "api.bank.example"},
 	{name: "verify_name", value: one(hostSyntax), doc: "the name the certificate has to be for, when it is not the one sent", example: "inner.bank.example"},
 	{name: "ech", value: word(echWords...), doc: "Encrypted Client Hello, by the keys in the origin's HTTPS record: prefer uses it where there are some, require refuses origins without", def: "prefer"},

@@ -94,7 +94,7 @@ type Origin struct {
 	Pins       [][32]byte // SHA-256 of SubjectPublicKeyInfo; empty: none
 	MinTLS     uint16     // tls.VersionTLS12 (also when 0) or tls.VersionTLS13
 	MaxTLS     uint16     // the same; 0: whatever is newest
-	ALPN       []string   // empty: http/1.1
+	ALPN       []string   // "h3", "h2" and "http/1.1", those that are used; empty: http/1.1
 	Port       uint16     // 0: as asked
 	SNI        string     // sent and verified instead of the host asked for; "": the host
 	VerifyName string     // what the certificate has to be for; "": the name sent

@@ -17,7 +17,7 @@ import (
 // with DialUDP. open may be called for several addresses at the same time, until
 // one succeeds; its context ends with the dial, and it returns soon then.
 func (d *Dialer) DialUDP(ctx context.Context, host string, port uint16, t *Times, open func(context.Context, *net.UDPConn) (io.Closer, error)) (io.Closer, error) {
-	c, err := d.dial(ctx, "udp", host, port, t, func(a *attempts, ctx context.Context, to netip.AddrPort) (net.Conn, error) {
+	c, err := d.dial(ctx, "udp", host, port, t, nil, func(a *attempts, ctx context.Context, to netip.AddrPort) (net.Conn, error) {
 		c, err := a.connectUDP(ctx, to, open)
 		if err != nil {
 			a.failure(err)

@@ -68,6 +68,20 @@ func (n *Names) Service(ctx context.Context, host string, port uint16) (Service,
 	return n.inquire(host, port, false).Service(ctx, false)
 }
 
+// Inquire has the HTTPS record of host and port looked for, and the addresses with it, for
+// a dial that is to follow. It does not wait. patient is as in DialService. The Inquiry is
+// nil when host is an address.
+func (d *Dialer) Inquire(host string, port uint16, patient bool) *Inquiry {
+	if _, err := netip.ParseAddr(host); err == nil || host == "" || host == "." || d.Permit == nil {
+		return nil
+	}
+	names := d.Names
+	if names == nil {
+		names = &Names{Resolver: d.Resolver}
+	}
+	return names.inquire(host, port, patient)
+}
+
 // Service returns the answer. Unless patient it comes in a moment, as
 // Names.Patience has it; what comes later serves those who ask then.
 // An error means that it is not known whether there is a record.

@@ -66,8 +66,13 @@ func adoptLibraries(logger *zerolog.Logger) {
 
 func (l libraries) Write(line []byte) (int, error) {
 	said := string(bytes.TrimSpace(line))
-	if strings.HasPrefix(said, "Unsolicited response") {
+	switch {
+	case strings.HasPrefix(said, "Unsolicited response"):
 		said = "an origin spoke unasked on a connection that was kept, which is closed"
+	case strings.Contains(said, "UDP-Buffer-Sizes"): // quic-go, once
+		size, _, _ := strings.Cut(said, ". See")
+		l.logger.Warn().Str("error", size).Msg("HTTP/3 is slower than it could be: the kernel allows its sockets small buffers (net.core.rmem_max, net.core.wmem_max)")
+		return len(line), nil
 	}
 	l.logger.Warn().Str("error", said).Msg("net/http")
 	return len(line), nil
@@ -122,6 +127,9 @@ func logRecord(logger *zerolog.Logger, r *gateway.Record) {
 	}
 	if h := r.Hello; h != nil {
 		e.Dict("hello", zerolog.Dict().Str("sni", h.ServerName).Strs("alpn", h.ALPN).Bool("ech", h.ECH))
+	}
+	if r.NoHTTP3 != nil {
+		e.Str("http3_failed", r.NoHTTP3.Error())
 	}
 	if r.Injected != nil {
 		e.Strs("injected", r.Injected)

@@ -42,6 +42,8 @@ type testOrigin struct {
 	bye    string      // not "": no HTTP: says this, ends its direction, reads to the end
 	dir    string      // the script's, of /file
 	git    string      // directory of repositories below /git; "" none
+	altSvc string      // what it says of HTTP/3
+	h3     io.Closer   // what speaks it; nil: nothing
 	say    []byte      // not nil: answers the first request with exactly this, and closes
 
 	journal *journal // what came, a line an event
@@ -65,6 +67,8 @@ func cmdOrigin(ts *testscript.TestScript, neg bool, args []string) {
 	names := f.String("names", name+".test,site.test,*.test,127.0.0.1", "names in the certificate")
 	trust := trustFlags(f)
 	h2 := f.Bool("h2", false, "offer HTTP/2")
+	h3 := f.String("h3", "", "offer HTTP/3 on the same port, with a certificate of that kind; nobody: nobody is there, silent: nobody answers")
+	noTCP := f.Bool("no-tcp", false, "HTTP/3 only")
 	tls12 := f.Bool("tls12", false, "TLS 1.2 at most")
 	need := f.Bool("client-cert", false, "require a client certificate of the test CA")
 	needOf := f.String("client-ca", "", "require a client certificate of the roots in this file, and tell all of it")
@@ -91,7 +95,7 @@ func cmdOrigin(ts *testscript.TestScript, neg bool, args []string) {
 		w.origins[name].close()
 		return
 	}
-	l, err := net.Listen("tcp", *listen)
+	l, udp, err := listenBoth(*listen, *h3 != "")
 	ts.Check(err)
 	o := &testOrigin{l: l, journal: newJournal(), banner: *banner, count: *count, bye: *bye, git: *git, dir: w.dir, conns: make(map[net.Conn]bool), release: make(chan struct{})}
 	if *say != "" {
@@ -125,6 +129,12 @@ func cmdOrigin(ts *testscript.TestScript, neg bool, args []string) {
 	}
 	_, port, _ := net.SplitHostPort(l.Addr().String())
 	ts.Setenv(name, port)
+	if *h3 != "" {
+		ts.Check(o.startHTTP3(w, udp, *h3, name, strings.Split(*names, ","), trust))
+	}
+	if *noTCP {
+		l.Close()
+	}
 	w.origins[name] = o
 	o.start()
 }
@@ -205,6 +215,9 @@ func (o *testOrigin) start() {
 
 func (o *testOrigin) close() {
 	o.l.Close()
+	if o.h3 != nil {
+		o.h3.Close()
+	}
 	o.http.Close()
 	o.mu.Lock()
 	for c := range o.conns {
@@ -358,6 +371,9 @@ func (o *testOrigin) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		}
 	}) {
 		o.note("  %s: %s", name, strings.Join(r.Header[name], " | "))
+	}
+	if o.altSvc != "" {
+		w.Header().Set("Alt-Svc", o.altSvc)
 	}
 	uses := r.Context().Value(usesKey{}).(*atomic.Int64).Add(1)
 	path, arg, _ := strings.Cut(strings.TrimPrefix(r.URL.Path, "/"), "/")

@@ -30,12 +30,14 @@ var plan = []struct {
 	{"gateway/h1", []string{"sallyport/", "net"}, "the grammar looks at bytes only"},
 	{"gateway/wire", []string{"sallyport/", "net/http"}, "sockets know no HTTP, and nobody above them"},
 	{"gateway/reconcile", []string{"sallyport/gateway/wire", "sallyport/tunnel", "sallyport/certs", "sallyport/pki", "sallyport/cmd", "net"}, "what a message says is changed by looking at its fields, and by asking the policy"},
+	{"gateway/h3", []string{"sallyport/"}, "it speaks HTTP/3 to where it is told, and trusts whom it is told"},
 	{"gateway/hsts", []string{"sallyport/", "net", "os"}, "a memory of hosts touches no wire and no disk"},
 	{"gateway/identity", []string{"sallyport/gateway", "sallyport/tunnel", "sallyport/certs", "sallyport/pki", "sallyport/cmd", "net/http"}, "who a client is, is found out from fields and certificates, and told in the policy's words"},
 	{"cmd/sallyport/demo", []string{"sallyport/gateway", "sallyport/policy", "sallyport/certs"}, "the comparison looks at a gateway from outside: at its wires and its log, by no other code of it than the reader of a ClientHello"},
 	{"gateway", []string{"sallyport/certs", "sallyport/pki", "sallyport/cmd"}, "arrows point downward only"},
 	{"gateway", []string{"github.com/rs/zerolog", "log/slog"}, "the data path hands over a record and logs nothing (law 6)"},
 	{"", []string{"github.com/smallstep", "go.step.sm"}, "only pki imports the CA library: several hundred packages stay behind one door"},
+	{"", []string{"github.com/quic-go"}, "only gateway/h3 speaks QUIC, with origins whose profile asks for it: what a library makes of UDP stays behind one door"},
 	{"", []string{"golang.org/x/crypto/acme"}, "only certs speaks ACME"},
 	{"", []string{"github.com/prometheus"}, "only gateway/admin knows metrics"},
 	{"", []string{"github.com/spf13/cobra", "flag", "os/signal"}, "only cmd reads flags and signals"},
@@ -45,6 +47,7 @@ var plan = []struct {
 var excepted = map[string][]string{
 	"pki":           {"github.com/smallstep", "go.step.sm"},
 	"certs":         {"golang.org/x/crypto/acme"},
+	"gateway/h3":    {"github.com/quic-go"},
 	"gateway/admin": {"github.com/prometheus"},
 	"cmd/sallyport": {"github.com/spf13/cobra", "flag", "os/signal"},
 	"scripts/load":  {"flag"}, // a program of its own, for scripts/bench

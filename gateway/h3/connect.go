@@ -30,8 +30,8 @@ const (
 
 // Times of a connection.
 const (
-	aliveTime = 10 * time.Second // between signs of life, also of one that is waited on
-	deadTime  = 30 * time.Second // without any the connection is over
+	aliveTime = 5 * time.Second  // between signs of life, also of one that is waited on
+	deadTime  = 15 * time.Second // without any the connection is over
 )
 
 var transport = quic.Config{
