@@ -29,7 +29,7 @@ require (
 	software.sslmate.com/src/go-pkcs12 v0.7.4
 )
 
-require github.com/quic-go/qpack v0.6.0 // indirect
+require github.com/quic-go/qpack v0.6.0
 
 require (
 	cel.dev/expr v0.25.1 // indirect
