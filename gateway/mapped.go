@@ -149,11 +149,37 @@ func (p *passage) Down(host string, port uint16, path string) (string, bool) {
 	if best == nil {
 		return "", false
 	}
-	name := best.Host
+	return p.rootOf(best) + path[len(best.Path):], true
+}
+
+// rootOf is the URL by which the client has the beginning of what m has.
+func (p *passage) rootOf(m *policy.Mapping) string {
+	name := m.Host
 	if name == (policy.Host{}) {
 		name = p.mapped.asked.host
 	}
-	return p.mapped.base(name) + best.At + path[len(best.Path):], true
+	return p.mapped.base(name) + m.At
+}
+
+// Parts implements reconcile.View.
+func (p *passage) Parts(host string, port uint16, path string) (urls []string) {
+	h, err := policy.ParseHost(host)
+	if err == nil && path != "" {
+		path, err = policy.CleanPath(path)
+	}
+	if err != nil {
+		return nil
+	}
+	for _, m := range p.gen.Policy.Mapped(h, port) {
+		switch below, ok := strings.CutPrefix(path, m.Path); {
+		case p.nearness(m) == 0:
+		case ok:
+			urls = append(urls, p.rootOf(m)+below)
+		case path == "", strings.HasSuffix(path, "/") && strings.HasPrefix(m.Path, path):
+			urls = append(urls, p.rootOf(m))
+		}
+	}
+	return urls
 }
 
 // nearness is how well m does for a client that has asked by p.mapped; 0: it cannot be

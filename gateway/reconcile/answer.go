@@ -138,14 +138,10 @@ func (x *Exchange) field(f *h1.Field, status int) (stays bool) {
 		}
 	case h1.ContentPolicy:
 		name = "Content-Security-Policy"
-		if x.Plain {
-			value, changed = contentPolicy(value)
-		}
+		value, changed = x.contentPolicy(value)
 	case h1.ContentPolicyReportOnly:
 		name = "Content-Security-Policy-Report-Only"
-		if x.Plain {
-			value, changed = contentPolicy(value)
-		}
+		value, changed = x.contentPolicy(value)
 	}
 	if !changed {
 		return true

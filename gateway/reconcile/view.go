@@ -18,6 +18,11 @@ type View interface {
 	// https origin host and port; false when it has it by none.
 	Down(host string, port uint16, path string) (string, bool)
 
+	// Parts are the URLs by which the client has what a source of a Content-Security-Policy
+	// names: what is at a path of the https origin host and port, or below it if that ends
+	// with a slash; "" is all of the origin.
+	Parts(host string, port uint16, path string) []string
+
 	// Up is the https URL, without query, that the client has by one with that scheme,
 	// host, port and path ("" of an Origin); false when it is of no origin.
 	Up(scheme, host string, port uint16, path string) (string, bool)

@@ -5,6 +5,7 @@ package reconcile
 
 import (
 	"bytes"
+	"cmp"
 	"strings"
 	"testing"
 
@@ -27,6 +28,21 @@ func (bank) Down(host string, port uint16, path string) (string, bool) {
 		return "http://shop.corp.test:3128" + path, true
 	}
 	return "", false
+}
+
+func (bank) Parts(host string, port uint16, path string) []string {
+	path, err := policy.CleanPath(cmp.Or(path, "/"))
+	below, ok := strings.CutPrefix(path, "/v1/")
+	switch {
+	case err != nil:
+	case host == "api.bank.example" && port == 443 && ok:
+		return []string{"http://gw.test:3128/bank/" + below}
+	case host == "api.bank.example" && port == 443 && path == "/":
+		return []string{"http://gw.test:3128/bank/", "http://gw.test:3128/more;and,more/"}
+	case host == "shop.example" && port == 8443:
+		return []string{"http://shop.corp.test:3128" + path}
+	}
+	return nil
 }
 
 func (bank) Up(scheme, host string, port uint16, path string) (string, bool) {
@@ -94,6 +110,37 @@ func TestLinksOfAView(t *testing.T) {
 		if string(got) != want || changed != (want != in) {
 			t.Errorf("%q became %q, want %q", in, got, want)
 		}
+	}
+}
+
+// TestContentPolicyOfAView: what a page may load and where its forms may go is named as
+// the client has it. A form of a mapped page went nowhere in a browser.
+func TestContentPolicyOfAView(t *testing.T) {
+	for in, want := range map[string]string{
+		"form-action https://api.bank.example":                                      "form-action https://api.bank.example http://api.bank.example http://gw.test:3128/bank/ http://gw.test:3128/more%3Band%2Cmore/",
+		"default-src 'self'; img-src api.bank.example/":                             "default-src 'self'; img-src api.bank.example/ http://gw.test:3128/bank/ http://gw.test:3128/more%3Band%2Cmore/",
+		"img-src http://api.bank.example/v1/x":                                      "img-src http://api.bank.example/v1/x http://gw.test:3128/bank/x",
+		" img-src\thttp://api.bank.example/v1/x ":                                   "img-src\thttp://api.bank.example/v1/x http://gw.test:3128/bank/x",
+		"img-src http://api.bank.example/v2/":                                       "",
+		"img-src http://api.bank.example/v1/../v2/x":                                "",
+		"connect-src wss://shop.example:8443":                                       "connect-src wss://shop.example:8443 ws://shop.example:8443 ws://shop.corp.test:3128/",
+		"form-action http://shop.example:8443/a, frame-ancestors shop.example:8443": "form-action http://shop.example:8443/a http://shop.corp.test:3128/a, frame-ancestors shop.example:8443 http://shop.corp.test:3128/",
+		"img-src 'none'": "", "img-src *": "", "img-src data: 'nonce-api.bank.example' *.bank.example": "", "report-uri http://api.bank.example/v1/": "",
+		"img-src ftp://api.bank.example/v1/ http://eva@api.bank.example/v1/": "",
+	} {
+		x := viewed()
+		got, changed := x.contentPolicy([]byte(in))
+		if want == "" {
+			want = in
+		}
+		if string(got) != want || changed != (want != in) {
+			t.Errorf("%q became\n %q, want\n %q", in, got, want)
+		}
+	}
+	x := viewed()
+	x.Plain = false // TLS with the client: nothing is allowed without
+	if got, _ := x.contentPolicy([]byte("upgrade-insecure-requests; img-src https://api.bank.example/v1/")); string(got) != "upgrade-insecure-requests; img-src https://api.bank.example/v1/ http://gw.test:3128/bank/" {
+		t.Errorf("%q", got)
 	}
 }
 
