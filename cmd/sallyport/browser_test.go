@@ -31,10 +31,10 @@ type browser struct {
 	page string // what loaded the page that was last complete
 }
 
-// cmdBrowser: browser start [FLAG...], go URL, do SCRIPT, eval SCRIPT, shot FILE WIDTH [dark].
+// cmdBrowser: browser start [FLAG...], go URL, do SCRIPT, until SCRIPT, eval SCRIPT, shot FILE WIDTH [dark].
 func cmdBrowser(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) == 0 || args[0] != "start" && len(args) < 2 {
-		ts.Fatalf("usage: browser start|go|do|eval|shot ...")
+		ts.Fatalf("usage: browser start|go|do|until|eval|shot ...")
 	}
 	w := worldOf(ts)
 	if args[0] == "start" {
@@ -58,7 +58,9 @@ func cmdBrowser(ts *testscript.TestScript, neg bool, args []string) {
 		before := b.page
 		_, err := b.eval(args[1])
 		ts.Check(err)
-		ts.Check(b.load(func() bool { return b.page != before }))
+		ts.Check(b.another(before))
+	case "until": // its scripts have done something
+		ts.Check(b.until(args[1]))
 	case "eval":
 		text, err := b.eval(args[1])
 		ts.Check(err)
@@ -131,7 +133,10 @@ func (b *browser) open() error {
 	if err := b.call("Page.enable", map[string]any{}, nil); err != nil {
 		return err
 	}
-	return b.call("Page.setLifecycleEventsEnabled", map[string]any{"enabled": true}, nil)
+	if err := b.call("Page.setLifecycleEventsEnabled", map[string]any{"enabled": true}, nil); err != nil {
+		return err
+	}
+	return b.another("") // the empty one
 }
 
 // message is what the protocol says either way: a call, its answer, an event.
@@ -144,6 +149,9 @@ type message struct {
 	Result json.RawMessage           `json:"result,omitempty"`
 	Error  *struct{ Message string } `json:"error,omitempty"`
 }
+
+// errNotDone is what the browser says of what it cannot do.
+var errNotDone = errors.New("the browser did not do it")
 
 // call asks for something and stores the answer in result, if that is not nil.
 func (b *browser) call(method string, params, result any) error {
@@ -167,7 +175,7 @@ func (b *browser) call(method string, params, result any) error {
 		case m.ID != b.last:
 			continue
 		case m.Error != nil:
-			return fmt.Errorf("the browser on %s: %s", method, m.Error.Message)
+			return fmt.Errorf("%s: %w: %s", method, errNotDone, m.Error.Message)
 		case result != nil:
 			return json.Unmarshal(m.Result, result)
 		}
@@ -197,9 +205,9 @@ func (b *browser) next() (message, error) {
 	return m, nil
 }
 
-// load waits until the page is complete that is waited for.
-func (b *browser) load(there func() bool) error {
-	for !there() {
+// another waits until a page is complete that is another than the one before.
+func (b *browser) another(before string) error {
+	for b.page == before {
 		if _, err := b.next(); err != nil {
 			return fmt.Errorf("waiting for a page: %w", err)
 		}
@@ -208,14 +216,29 @@ func (b *browser) load(there func() bool) error {
 }
 
 func (b *browser) visit(url string) error {
-	var got struct{ LoaderID, ErrorText string }
+	before := b.page
+	var got struct{ ErrorText string }
 	if err := b.call("Page.navigate", map[string]any{"url": url}, &got); err != nil {
 		return err
 	}
 	if got.ErrorText != "" {
 		return fmt.Errorf("%s: %s", url, got.ErrorText)
 	}
-	return b.load(func() bool { return b.page == got.LoaderID })
+	return b.another(before)
+}
+
+// until waits until a script, which each page that comes meanwhile is asked anew,
+// is true.
+func (b *browser) until(script string) error {
+	for {
+		got, err := b.eval("new Promise(tell => { const look = () => (" + script + ") ? tell(true) : requestAnimationFrame(look); look() })")
+		if got == "true" {
+			return nil
+		}
+		if err != nil && !errors.Is(err, errNotDone) { // which a page that goes makes of it
+			return err
+		}
+	}
 }
 
 // eval runs a script in the page and returns its value as text, when that is there.
@@ -226,7 +249,7 @@ func (b *browser) eval(script string) (string, error) {
 	}
 	err := b.call("Runtime.evaluate", map[string]any{"expression": script, "returnByValue": true, "awaitPromise": true, "userGesture": true}, &got)
 	if err == nil && got.ExceptionDetails != nil {
-		err = fmt.Errorf("%s: %s", script, got.ExceptionDetails)
+		err = fmt.Errorf("%s: %w: %s", script, errNotDone, got.ExceptionDetails)
 	}
 	return fmt.Sprint(got.Result.Value), err
 }
