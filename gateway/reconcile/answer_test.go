@@ -5,6 +5,7 @@ package reconcile
 
 import (
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 
@@ -84,12 +85,99 @@ func TestOrigin(t *testing.T) {
 
 var plainAnswer = []string{"Date: x", "Server: x", "Content-Type: text/html", "Content-Length: 3", "Cache-Control: no-store", "Vary: Accept", "ETag: \"a\""}
 
-// TestAnswerThatNeedsNothingCostsNothing: what is not touched is not copied.
+// TestAnswerThatNeedsNothingCostsNothing: what is not touched is not copied, of the
+// answer and of the request, also where bodies are rewritten, and these are none.
 func TestAnswerThatNeedsNothingCostsNothing(t *testing.T) {
-	f := fields(t, plainAnswer...)
-	x := &Exchange{Secure: true, Plain: true, Policy: site, Method: "GET"}
-	if n := testing.AllocsPerRun(100, func() { f = x.Request(x.Answer(f, 200)) }); n != 0 || len(f) != len(plainAnswer) {
-		t.Errorf("%v allocations, %d fields", n, len(f))
+	image := slices.Concat(plainAnswer[:2], []string{"Content-Type: image/png", "Content-Encoding: zstd", "Accept-Ranges: bytes", "Digest: x"}, plainAnswer[3:])
+	for _, tt := range []struct {
+		lines  []string
+		bodies bool
+	}{{plainAnswer, false}, {image, false}, {image, true}} {
+		f := fields(t, tt.lines...)
+		asked := fields(t, "Host: site.test", "Accept: */*", "Cookie: a=b; c=d", "Origin: null", "Referer: https://site.test/", "If-None-Match: W/\"x\"")
+		x := &Exchange{Secure: true, Plain: true, Policy: site, Method: "GET", Rewrite: policy.Rewrite{Bodies: tt.bodies}}
+		n := testing.AllocsPerRun(100, func() {
+			asked = x.Request(asked)
+			f = x.Answer(f, 200)
+			f, _ = x.FitBody(f, 200)
+		})
+		if n != 0 || len(f) != len(tt.lines) || len(asked) != 6 || x.Changed != nil {
+			t.Errorf("%q, %v: %v allocations, %d and %d fields, changed %q", tt.lines, tt.bodies, n, len(f), len(asked), x.Changed)
+		}
+	}
+}
+
+// TestKept: a switch of the rule is of what it names alone, and by TLS a client that knows
+// no proxy gets the policy of its page as it is.
+func TestKept(t *testing.T) {
+	in := []string{"Location: https://site.test/", "Set-Cookie: a=b; Secure; HttpOnly", "Content-Security-Policy: img-src https:", "Content-Security-Policy-Report-Only: upgrade-insecure-requests"}
+	x := &Exchange{Secure: true, Plain: true, Policy: site, Method: "GET", Host: "site.test", Client: who("a"), Rewrite: policy.Rewrite{KeepCookies: true}}
+	want := []string{"Location: http://site.test/", in[1], "Content-Security-Policy: img-src https: http:"}
+	if got := written(x.Answer(fields(t, in...), 302)); !slices.Equal(got, want) {
+		t.Errorf("%q, want %q", got, want)
+	}
+	x = viewed()
+	x.Plain = false
+	if got := written(x.Answer(fields(t, in[2:]...), 200)); !slices.Equal(got, in[2:]) {
+		t.Errorf("%q, want %q", got, in[2:])
+	}
+}
+
+// TestFitBody: what a body that is changed is told by, and what leaves it whole.
+func TestFitBody(t *testing.T) {
+	changed := []string{
+		"Content-Length: 5", "ETag: \"a\"", "Digest: a", "Content-Digest: a", "Repr-Digest: a", "Content-MD5: a", "Accept-Ranges: bytes", "X-Digest: a",
+	}
+	for _, tt := range []struct {
+		status int
+		lines  []string // beside changed
+		fits   bool
+	}{
+		{200, []string{"Content-Type: text/html"}, true},
+		{404, []string{"content-type: Text/CSS ; Charset=\"UTF-8\""}, true},
+		{200, []string{"Content-Type: application/json"}, true},
+		{200, []string{"Content-Type: application/manifest+JSON"}, true},
+		{200, []string{"Content-Type: application/xhtml+xml; charset=iso-8859-15"}, true},
+		{200, []string{"Content-Type: text/html", "Content-Encoding: br"}, true},
+		{200, []string{"Content-Type: text/html", "Cache-Control: no-store"}, true},
+		{200, nil, false},
+		{200, []string{"Content-Type: text/plain"}, false},
+		{200, []string{"Content-Type: text/html5"}, false},
+		{200, []string{"Content-Type: image/svg+xml"}, false},
+		{200, []string{"Content-Type: application/xml"}, false},
+		{200, []string{"Content-Type: application/javascript"}, false},
+		{200, []string{"Content-Type: text/event-stream"}, false},
+		{200, []string{"Content-Type: application/+json"}, false},
+		{200, []string{"Content-Type: audio/x+json"}, false},
+		{200, []string{"Content-Type: text/html; charset=shift_jis"}, false},
+		{200, []string{"Content-Type: text/html; charset"}, false},
+		{206, []string{"Content-Type: text/html"}, false},
+		{200, []string{"Content-Type: text/html", "Content-Range: bytes 0-4/5"}, false},
+		{103, []string{"Content-Type: text/html"}, false},
+		{204, []string{"Content-Type: text/html"}, false},
+		{200, []string{"Content-Type: text/html", "Cache-Control: private, No-Transform"}, false},
+		{200, []string{"Content-Type: text/html", "Content-Encoding: deflate"}, false},
+		{200, []string{"Content-Type: text/html", "Content-Encoding: gzip, br"}, false},
+		{200, []string{"Content-Type: text/html", "Content-Encoding: gzip", "Content-Encoding: br"}, false},
+	} {
+		for _, x := range []*Exchange{
+			{Secure: true, Plain: true, Policy: site, Method: "GET", Rewrite: policy.Rewrite{Bodies: true}},
+			{Secure: true, Plain: true, Policy: site, Method: "GET"},
+			{Secure: true, Policy: site, Method: "GET", Rewrite: policy.Rewrite{Bodies: true}},
+			{Plain: true, Policy: site, Method: "GET", Rewrite: policy.Rewrite{Bodies: true}},
+		} {
+			in := slices.Concat(tt.lines, changed)
+			out, fitting := x.FitBody(fields(t, in...), tt.status)
+			got, want := written(out), in
+			fits := tt.fits && x.Secure && x.Plain && x.Rewrite.Bodies
+			if fits {
+				want = slices.DeleteFunc(slices.Clone(tt.lines), func(line string) bool { return line == "Content-Encoding: br" })
+				want = append(want, "ETag: W/\"a\"", "X-Digest: a")
+			}
+			if fitting.Links != fits || !slices.Equal(got, want) || (x.Changed != nil) != fits {
+				t.Errorf("%d, %q: %+v, %q, want %q, changed %q", tt.status, tt.lines, fitting, got, want, x.Changed)
+			}
+		}
 	}
 }
 

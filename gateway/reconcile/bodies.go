@@ -8,7 +8,6 @@ import (
 	"mime"
 	"net/http"
 	"slices"
-	"strings"
 
 	"sallyport/gateway/h1"
 )
@@ -56,8 +55,8 @@ func (x *Exchange) FitBody(f h1.Fields, status int) (out h1.Fields, fitting Fitt
 		weaken(f)
 		return f, Fitting{}
 	}
-	coding, known := codingOf([]byte(f.Value("Content-Encoding")))
-	fitting = fittingOf(f.Value("Content-Type"))
+	coding, known := codingOf(first(f, contentEncoding))
+	fitting = fittingOf(first(f, "content-type"))
 	switch {
 	case !fitting.Links, status < 200, status == http.StatusPartialContent, status == http.StatusNoContent,
 		!known, count(f, contentEncoding) > 1, count(f, "content-range") > 0,
@@ -75,21 +74,33 @@ func (x *Exchange) FitBody(f h1.Fields, status int) (out h1.Fields, fitting Fitt
 const contentEncoding = "content-encoding"
 
 // fittingOf is what becomes of a body of that media type.
-func fittingOf(contentType string) (f Fitting) {
-	media, params, err := mime.ParseMediaType(contentType)
-	if err != nil || !likeASCII(params["charset"]) {
-		return f
-	}
-	f.charset = params["charset"] != ""
+func fittingOf(contentType []byte) (f Fitting) {
+	media, params, _ := bytes.Cut(contentType, []byte{';'})
+	media = bytes.Trim(media, " \t")
 	switch {
-	case media == "text/html", media == "application/xhtml+xml":
-		f.Links, f.html = true, true
-	case media == "application/json", strings.HasPrefix(media, "application/") && strings.HasSuffix(media, "+json"):
-		f.Links, f.charset = true, true // RFC 8259 §8.1
-	case media == "text/css":
-		f.Links = true
+	case h1.EqualFold(media, "text/html"), h1.EqualFold(media, "application/xhtml+xml"):
+		f.html = true
+	case h1.EqualFold(media, "application/json"), isJSON(media):
+		f.charset = true // RFC 8259 §8.1
+	case h1.EqualFold(media, "text/css"):
+	default:
+		return Fitting{}
 	}
+	if len(params) > 0 {
+		_, params, err := mime.ParseMediaType(string(contentType))
+		if err != nil || !likeASCII(params["charset"]) {
+			return Fitting{}
+		}
+		f.charset = f.charset || params["charset"] != ""
+	}
+	f.Links = true
 	return f
+}
+
+// isJSON reports whether a media type says by its suffix that it is JSON (RFC 6839 §3.1).
+func isJSON(media []byte) bool {
+	const begin, end = "application/", "+json"
+	return len(media) > len(begin)+len(end) && h1.EqualFold(media[:len(begin)], begin) && h1.EqualFold(media[len(media)-len(end):], end)
 }
 
 // WithoutDigests is f without what is computed from a body's bytes (RFC 9530). f
@@ -131,6 +142,16 @@ func (x *Exchange) strengthen(f h1.Fields) {
 }
 
 var weak = []byte(`W/"`)
+
+// first is the first value of a field.
+func first(f h1.Fields, lower string) []byte {
+	for i := range f {
+		if h1.EqualFold(f[i].Name, lower) {
+			return f[i].Value
+		}
+	}
+	return nil
+}
 
 func count(f h1.Fields, lower string) (n int) {
 	for i := range f {

@@ -256,7 +256,7 @@ func FuzzFitting(f *testing.F) {
 	add("\xff\xfehttps://a.test/ https://no.test/")
 	add(`<meta http-equiv=content-type content="text/html; charset=shift_jis">https://a.test/ <p title='>' integrity="`)
 	f.Fuzz(func(t *testing.T, text []byte, kind, coding uint8, cuts []byte) {
-		fitting := fittingOf(fuzzTypes[int(kind)%len(fuzzTypes)])
+		fitting := fittingOf([]byte(fuzzTypes[int(kind)%len(fuzzTypes)]))
 		fitting.Coding = Coding(coding % uint8(len(codings)))
 		if len(text) > 64<<10 || len(cuts) > 64 {
 			return

@@ -11,7 +11,7 @@ import (
 // asPage is in as a page that FitBody finds, however it is cut.
 func asPage(t *testing.T, contentType, in string) (out string) {
 	t.Helper()
-	f := fittingOf(contentType)
+	f := fittingOf([]byte(contentType))
 	if !f.Links {
 		t.Fatalf("%s is left alone", contentType)
 	}
@@ -149,7 +149,7 @@ func TestCharacters(t *testing.T) {
 // TestOpeningIsNotHeldForLong: what cannot say any more what its characters are goes on.
 func TestOpeningIsNotHeldForLong(t *testing.T) {
 	for in, want := range map[string]string{"<": "", "<!": "<!", "@": "", "@c ": "@c ", "\xef\xbb\xbf": "\xef\xbb\xbf", "\xef ": "\xef ", "a": "a", "{": "{", "<?xml?>": "<?xml?>"} {
-		if got := string(fittingOf("text/html").Text(site).Write(nil, []byte(in))); got != want {
+		if got := string(fittingOf([]byte("text/html")).Text(site).Write(nil, []byte(in))); got != want {
 			t.Errorf("%q: %q goes on, want %q", in, got, want)
 		}
 	}
