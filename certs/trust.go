@@ -196,6 +196,17 @@ func (t *Trust) Config(host string) *tls.Config {
 	return c
 }
 
+// VerifyProvider judges who refuses Encrypted Client Hello in an origin's place,
+// by the state of that handshake: crypto/tls has verified its certificate for the
+// public name (RFC 9849 §6.1.7), and has not asked whether it was revoked. That is
+// looked at as for origins. Pins are about origins alone.
+func (t *Trust) VerifyProvider(cs tls.ConnectionState) error {
+	if t == nil || t.base == nil {
+		return errNoChain
+	}
+	return t.checkRevocation(cs.VerifiedChains, cs.OCSPResponse)
+}
+
 // HTTP1 returns the same trust offering http/1.1 only, for requests that need
 // it (Upgrade, RFC 9110 §7.8). It shares no sessions with t.
 func (t *Trust) HTTP1() *Trust {

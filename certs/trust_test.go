@@ -261,3 +261,17 @@ func TestOtherFailures(t *testing.T) {
 // TestZeroTrust: it trusts nobody (law 3).
 // TestKey: a change of any field that matters changes the key. A field that
 // is added to Profile must be added here.
+
+// TestVerifyProviderWithoutChain: who shows nothing that was verified is nobody,
+// and so is everybody where nobody is trusted.
+func TestVerifyProviderWithoutChain(t *testing.T) {
+	trust, err := Profile{}.Load()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, trust := range []*Trust{trust, {}, nil} {
+		if err := trust.VerifyProvider(tls.ConnectionState{}); err != errNoChain {
+			t.Errorf("%v", err)
+		}
+	}
+}

@@ -141,9 +141,10 @@ func (m *meeting) withKeys(cfg *tls.Config) *tls.Config {
 // SECURITY: crypto/tls returns an ECHRejectionError only behind the server's
 // Finished, and has then verified its certificate for the public name, by the
 // profile's roots and whatever InsecureSkipVerify says. VerifyConnection, and
-// with it pins and revocation, is about the origin's own certificate and not
-// asked; EncryptedClientHelloRejectionVerify would be told no certificates. No
-// client certificate has been shown.
+// with it pins, is about the origin's own certificate and not asked. What else is
+// to be known of the provider's is asked here: EncryptedClientHelloRejectionVerify
+// would replace the verification, and be told no certificates. No client
+// certificate has been shown.
 func (m *meeting) refused(err error, t *tls.Conn) error {
 	if m.keys == nil {
 		return err
@@ -151,6 +152,11 @@ func (m *meeting) refused(err error, t *tls.Conn) error {
 	var rejected *tls.ECHRejectionError
 	if !errors.As(err, &rejected) {
 		return m.unproven(err, t)
+	}
+	if m.trust.Provider != nil {
+		if err := m.trust.Provider(t.ConnectionState()); err != nil {
+			return err
+		}
 	}
 	keys := rejected.RetryConfigList
 	if len(keys) > 0 && tunnel.CheckECH(keys) == nil {

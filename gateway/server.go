@@ -156,6 +156,11 @@ type Trust struct {
 	OnlyHTTP3  bool                          // all are, and by nothing else
 	ECH        policy.ECH                    // off where Config allows no TLS 1.3, or sends another name than the host
 
+	// Provider is asked about who refuses Encrypted Client Hello, whose certificate
+	// crypto/tls has verified for the public name: an error makes it somebody who is
+	// not believed. nil: nothing more is asked.
+	Provider func(tls.ConnectionState) error
+
 	// Delegated says that origins are shown a certificate of Server.Delegate for
 	// the user who asks, and what it is like. Who is not proven is refused. nil:
 	// they are not.

@@ -116,7 +116,7 @@ func (l *loaded) trust(o *policy.Origin) (gateway.Trust, error) {
 	if t == nil {
 		return gateway.Trust{}, fmt.Errorf("no trust was loaded for origin profile %q", o.Name)
 	}
-	g := gateway.Trust{Key: t.Key(), Config: t.Config, ClientCert: t.ClientCertName()}
+	g := gateway.Trust{Key: t.Key(), Config: t.Config, ClientCert: t.ClientCertName(), Provider: t.VerifyProvider}
 	if o != nil {
 		g.HTTP2, g.HTTP3 = slices.Contains(o.ALPN, "h2"), slices.Contains(o.ALPN, "h3")
 		g.OnlyHTTP3 = g.HTTP3 && len(o.ALPN) == 1
