@@ -136,7 +136,8 @@ func (m *meeting) withKeys(cfg *tls.Config) *tls.Config {
 }
 
 // refused finds out what is next after a handshake failed: nil for another
-// attempt, on another connection.
+// attempt, on another connection. t is nil by QUIC, which tells nothing of one that
+// failed.
 //
 // SECURITY: crypto/tls returns an ECHRejectionError only behind the server's
 // Finished, and has then verified its certificate for the public name, by the
@@ -153,8 +154,11 @@ func (m *meeting) refused(err error, t *tls.Conn) error {
 	if !errors.As(err, &rejected) {
 		return m.unproven(err, t)
 	}
-	if m.trust.Provider != nil {
-		if err := m.trust.Provider(t.ConnectionState()); err != nil {
+	if provider := m.trust.Provider; provider != nil {
+		if t == nil { // by TCP it can
+			return refusedECH("it refuses the keys in its HTTPS record by QUIC, where it cannot be looked whether its provider's certificate was revoked")
+		}
+		if err := provider(t.ConnectionState()); err != nil {
 			return err
 		}
 	}

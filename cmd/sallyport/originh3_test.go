@@ -56,6 +56,7 @@ func (o *testOrigin) startHTTP3(w *world, udp net.PacketConn, kind, name string,
 		ConnContext: func(ctx context.Context, c *quic.Conn) context.Context {
 			t := c.ConnectionState().TLS
 			o.note("quic connection sni=%s alpn=%s resumed=%v", t.ServerName, t.NegotiatedProtocol, t.DidResume)
+			o.note("quic session sni=%s ech=%v", t.ServerName, t.ECHAccepted)
 			return context.WithValue(ctx, usesKey{}, new(atomic.Int64))
 		},
 	}
