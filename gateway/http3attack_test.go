@@ -30,13 +30,15 @@ import (
 func TestSlowClientsDoNotStallOthersOnQUIC(t *testing.T) {
 	r := newRig(t, openOrigins)
 	r.meetsBy("h3")
+	var written atomic.Int64
 	o := r.newest(http.HandlerFunc(func(w http.ResponseWriter, q *http.Request) {
 		if q.URL.Path == "/quick" {
 			fmt.Fprint(w, q.Proto)
 			return
 		}
-		for piece := make([]byte, 64<<10); ; {
-			if _, err := w.Write(piece); err != nil {
+		for piece := make([]byte, 16<<10); ; {
+			n, err := w.Write(piece)
+			if written.Add(int64(n)); err != nil {
 				return
 			}
 		}
@@ -44,11 +46,19 @@ func TestSlowClientsDoNotStallOthersOnQUIC(t *testing.T) {
 	for range 40 {
 		slow := r.dial(r.addr)
 		defer slow.Close()
+		_ = slow.(*net.TCPConn).SetReadBuffer(4 << 10)
 		fmt.Fprintf(slow, "GET http://%s/endless HTTP/1.1\r\nHost: a\r\n\r\n", o.addr)
 		if _, err := slow.Read(make([]byte, 1)); err != nil {
 			t.Fatal(err)
 		}
 	}
+	last := int64(-1)
+	until(t, "the origin can write no more", func() bool {
+		was := last
+		last = written.Load()
+		time.Sleep(100 * time.Millisecond)
+		return was == last
+	})
 	c := r.asker()
 	for range 100 {
 		if _, body := c.get("http://" + o.addr + "/quick"); body != "HTTP/3.0" {
