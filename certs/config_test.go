@@ -81,3 +81,31 @@ func TestHTTP1(t *testing.T) {
 		}
 	}
 }
+
+// TestHTTP3IsNotOfferedByTCP: TLS does not tell what carries it.
+func TestHTTP3IsNotOfferedByTCP(t *testing.T) {
+	keys := map[string]bool{}
+	for _, tt := range []struct{ alpn, want []string }{
+		{[]string{"h3", "h2", "http/1.1"}, []string{"h2", "http/1.1"}},
+		{[]string{"http/1.1", "h3"}, []string{"http/1.1"}},
+		{[]string{"h2", "http/1.1"}, []string{"h2", "http/1.1"}},
+		{[]string{"http/1.1"}, []string{"http/1.1"}},
+		{[]string{"h3"}, []string{"h3"}}, // nobody asks by TCP, and if somebody did, no origin would agree
+	} {
+		trust := load(t, Profile{ALPN: tt.alpn})
+		if got := trust.Config(host).NextProtos; !slices.Equal(got, tt.want) {
+			t.Errorf("%v: %v", tt.alpn, got)
+		}
+		if got := trust.HTTP1().Config(host).NextProtos; !slices.Equal(got, []string{"http/1.1"}) {
+			t.Errorf("%v: %v for an upgrade", tt.alpn, got)
+		}
+		if keys[trust.Key()] {
+			t.Errorf("%v: another's key", tt.alpn)
+		}
+		keys[trust.Key()] = true
+	}
+	_, err := Profile{Name: "x", ALPN: []string{"h2", "h3"}, MaxTLS: tls.VersionTLS12}.Load()
+	if want := `certs: trust profile "x": alpn: h3 is by TLS 1.3 (RFC 9001), and max_tls is 1.2`; err == nil || err.Error() != want {
+		t.Errorf("%v", err)
+	}
+}

@@ -6,6 +6,7 @@ package gateway
 import (
 	"bufio"
 	"crypto/sha256"
+	"crypto/tls"
 	"fmt"
 	"io"
 	"net"
@@ -222,5 +223,76 @@ func TestHTTP3Exchanges(t *testing.T) {
 	}
 	if n := o.sessions.Load(); n != 1 {
 		t.Errorf("%d connections", n)
+	}
+}
+
+// TestInterceptByHTTP3: what comes inside goes by HTTP/3 as well; where that is all the profile
+// allows, the origin is met and verified by it before the client is given a certificate.
+func TestInterceptByHTTP3(t *testing.T) {
+	onBothPaths(t, func(t *testing.T, path func(*Server)) {
+		r := newRig(t, interceptRules, path)
+		r.meetsBy("h3", "http/1.1")
+		o := r.newest(tellProto)
+		c := r.inner(t, o.addr)
+		for _, want := range []string{"HTTP/1.1", "HTTP/3.0", "HTTP/3.0"} {
+			if _, body, err := c.get("/", o.addr); body != want {
+				t.Errorf("by %s %v, want %s", body, err, want)
+			}
+		}
+		r.meetsBy("h3")
+		only := r.newest(tellProto)
+		both := &tls.Config{ServerName: "127.0.0.1", RootCAs: r.roots, NextProtos: []string{"h2", "http/1.1"}}
+		d, err := r.connectTLS(only.addr, both)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if p := d.ConnectionState().NegotiatedProtocol; p != "h2" {
+			t.Errorf("the client was offered %q", p)
+		}
+		d.Close()
+		d = r.inner(t, only.addr)
+		if _, body, err := d.get("/", only.addr); body != "HTTP/3.0" || only.sessions.Load() != 1 {
+			t.Errorf("by %s %v, %d connections", body, err, only.sessions.Load())
+		}
+		gone := r.newest(tellProto)
+		gone.mute()
+		if _, err := r.connectTLS(gone.addr, nil); err == nil || !strings.Contains(err.Error(), "502") {
+			t.Errorf("%v", err)
+		}
+	})
+}
+
+// BenchmarkOriginateByVersion is the gateway's way to one origin by each version of HTTP, to be
+// compared with each other: cpu-ns/op is the processor time of client, gateway and origin.
+func BenchmarkOriginateByVersion(b *testing.B) {
+	for _, size := range []int64{1 << 10, 64 << 10, 16 << 20} {
+		for _, alpn := range []string{"http/1.1", "h2", "h3"} {
+			b.Run(fmt.Sprintf("%d/%s", size, alpn), func(b *testing.B) {
+				r := newRig(b, openOrigins)
+				r.meetsBy(alpn)
+				piece := []byte(strings.Repeat("0123456789abcdef", 4<<10))
+				o := r.newest(http.HandlerFunc(func(w http.ResponseWriter, q *http.Request) {
+					w.Header().Set("Content-Length", fmt.Sprint(size))
+					for left := size; left > 0; left -= int64(len(piece)) {
+						_, _ = w.Write(piece[:min(left, int64(len(piece)))])
+					}
+				}))
+				x := newExchanger(r.dial(r.addr), "http://"+o.addr+"/", o.addr)
+				defer x.Close()
+				if err := x.exchange(); err != nil {
+					b.Fatal(err)
+				}
+				b.SetBytes(size)
+				b.ReportAllocs()
+				b.ResetTimer()
+				cpu := cpuTime()
+				for range b.N {
+					if err := x.exchange(); err != nil {
+						b.Fatal(err)
+					}
+				}
+				b.ReportMetric(float64((cpuTime()-cpu).Nanoseconds())/float64(b.N), "cpu-ns/op")
+			})
+		}
 	}
 }

@@ -95,3 +95,15 @@ func TestLibrariesTellNothingOfAnswers(t *testing.T) {
 		t.Errorf("%s, want %s", b.String(), want)
 	}
 }
+
+// TestBuffersThatAreTooSmallAreTold in our words, and not in quic-go's to whoever reads stderr.
+func TestBuffersThatAreTooSmallAreTold(t *testing.T) {
+	var out bytes.Buffer
+	logger := zerolog.New(&out)
+	log.New(libraries{&logger}, "", 0).Print("failed to sufficiently increase receive buffer size (was: 208 kiB, wanted: 7168 kiB, got: 416 kiB). See https://github.com/quic-go/quic-go/wiki/UDP-Buffer-Sizes for details.")
+	want := `{"level":"warn","error":"failed to sufficiently increase receive buffer size (was: 208 kiB, wanted: 7168 kiB, got: 416 kiB)",` +
+		`"message":"HTTP/3 is slower than it could be: the kernel allows its sockets small buffers (net.core.rmem_max, net.core.wmem_max)"}` + "\n"
+	if out.String() != want {
+		t.Errorf("%s", out.String())
+	}
+}
