@@ -249,6 +249,32 @@ func TestServiceOfWhatIsNotInTheDNS(t *testing.T) {
 	}
 }
 
+// TestWhatIsRememberedOfServicesIsFree: connections to a host without a record,
+// which are most, cost nothing more.
+func TestWhatIsRememberedOfServicesIsFree(t *testing.T) {
+	dns := hosts(t, map[string][]string{"origin.example.": {"192.0.2.1"}})
+	dns.ttl = 60
+	n := &Names{Resolver: dns.resolver()}
+	if _, err := n.inquire("origin.example", 443, true).Service(t.Context(), true); err != nil {
+		t.Fatal(err)
+	}
+	ctx := t.Context()
+	if got := testing.AllocsPerRun(100, func() {
+		also := with{port: 443}
+		if _, err := n.lookup(ctx, time.Time{}, "origin.example", &also); err != nil {
+			t.Error(err)
+		}
+		if _, err := also.inquiry.Service(ctx, false); err != nil {
+			t.Error(err)
+		}
+	}); got != 0 {
+		t.Errorf("%v allocations", got)
+	}
+	if got := len(dns.wanted()); got != 1 {
+		t.Errorf("asked %d times", got)
+	}
+}
+
 // TestServicesAreBounded as names are.
 func TestServicesAreBounded(t *testing.T) {
 	done := make(chan struct{})
