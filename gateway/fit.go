@@ -6,6 +6,7 @@ package gateway
 import (
 	"io"
 	"net/http"
+	"sync/atomic"
 
 	"sallyport/gateway/h1"
 	"sallyport/gateway/reconcile"
@@ -16,6 +17,9 @@ import (
 func (p *passage) fitBody(a *answer, f h1.Fields) h1.Fields {
 	if !p.fit.Rewrite.Bodies || a.none && p.method != http.MethodHead && a.status != http.StatusNotModified {
 		return f // an answer that has none says so
+	}
+	if !a.none {
+		p.fit.Room = p.s.windows.take
 	}
 	f, fitting := p.fit.FitBody(f, a.status)
 	p.rec.Reconciled = p.fit.Changed
@@ -30,22 +34,41 @@ func (p *passage) fitBody(a *answer, f h1.Fields) h1.Fields {
 	b := &fittedBody{answerBody: a.body, text: fitting.Text(p)}
 	if fitting.Coding != reconcile.Identity {
 		b.packed = reconcile.NewUnpacker(fitting.Coding, &pulled{body: a.body})
+		b.windows, b.window = &p.s.windows, fitting.Coding.Window()
 	}
 	a.body = b
 	return f
+}
+
+// windows are what unpacked bodies hold of what went by, together. A few packed bytes are
+// enough for one of 16 MiB, and who has many connections could have that of each; what comes on
+// top of mostWindows stays packed, as the client can read it, too.
+type windows struct{ held atomic.Int64 }
+
+const mostWindows = 1 << 30
+
+// take reports whether there was room for n bytes more, which are taken then.
+func (w *windows) take(n int64) bool {
+	if w.held.Add(n) > mostWindows {
+		w.held.Add(-n)
+		return false
+	}
+	return true
 }
 
 // A fittedBody is an answer's body with its links made to fit the client. It holds
 // what cannot be decided yet, and a buffer.
 type fittedBody struct {
 	answerBody
-	text   reconcile.Text
-	packed *reconcile.Unpacker // of what the origin sends; nil: it is not packed
-	buf    []byte
-	have   []byte // unpacked, and not looked at yet
-	err    error  // behind it
-	out    []byte
-	ended  bool
+	text    reconcile.Text
+	packed  *reconcile.Unpacker // of what the origin sends; nil: it is not packed
+	windows *windows            // that it has window bytes of
+	window  int64
+	buf     []byte
+	have    []byte // unpacked, and not looked at yet
+	err     error  // behind it
+	out     []byte
+	ended   bool
 }
 
 // next implements answerBody.
@@ -91,13 +114,23 @@ func (b *fittedBody) wait() error {
 	}
 	n, err := b.packed.Read(b.buf)
 	b.have, b.err = b.buf[:n], err
+	b.hold(b.packed.Window())
 	return nil
+}
+
+// hold gives room back that is not needed for a window of n bytes.
+func (b *fittedBody) hold(n int64) {
+	if n < b.window {
+		b.windows.held.Add(n - b.window)
+		b.window = n
+	}
 }
 
 // close implements answerBody.
 func (b *fittedBody) close() {
 	if b.packed != nil {
 		b.packed.Close()
+		b.hold(0)
 	}
 	b.answerBody.close()
 }

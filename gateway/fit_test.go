@@ -284,3 +284,57 @@ func TestPackedBodyIsLimitedByWhatComesOut(t *testing.T) {
 		}
 	})
 }
+
+// TestWindowsAreBounded: when unpacked bodies hold as much as they may, others stay packed;
+// each takes no more than its window, and gives it back.
+func TestWindowsAreBounded(t *testing.T) {
+	const text = `<a href="https://sure.test/">`
+	bothWays(t, func(t *testing.T, standard bool) {
+		for _, coding := range fitCodings {
+			b := packedBy(t, coding, text)
+			r, origin, saw := headersRigOf(t, fitRules, standard, false, func() string {
+				return fmt.Sprintf("HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nContent-Encoding: %s\r\nContent-Length: %d\r\n\r\n%s", coding, len(b), b)
+			})
+			request := "GET http://%/ HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
+			for _, tt := range []struct {
+				left int64
+				fits bool
+			}{{mostWindows, true}, {coding.Window(), true}, {coding.Window() - 1, false}, {0, false}} {
+				r.server.windows.held.Store(mostWindows - tt.left)
+				got := r.send(t, request, origin)
+				saw()
+				if fits := strings.Contains(got, `<a href="http://sure.test/">`); fits != tt.fits || !fits && (!strings.HasSuffix(got, string(b)) || !strings.Contains(got, "Content-Encoding: "+coding.String())) {
+					t.Errorf("%s, with room for %d bytes: %q", coding, tt.left, got)
+				}
+				r.record()
+				if left := mostWindows - r.server.windows.held.Load(); left != tt.left {
+					t.Errorf("%s: there was room for %d bytes, and then for %d", coding, tt.left, left)
+				}
+			}
+			r.send(t, strings.Replace(request, "GET", "HEAD", 1), origin)
+			if left := mostWindows - r.server.windows.held.Load(); left != 0 {
+				t.Errorf("%s: behind HEAD there is room for %d bytes", coding, left)
+			}
+		}
+	})
+}
+
+// TestWindowIsWhatTheBodySays: one of brotli holds no more than it says first.
+func TestWindowIsWhatTheBodySays(t *testing.T) {
+	var w windows
+	if !w.take(reconcile.Brotli.Window()) {
+		t.Fatal("there is no room")
+	}
+	var packed bytes.Buffer
+	p := brotli.NewWriterOptions(&packed, brotli.WriterOptions{Quality: 5, LGWin: 18})
+	fmt.Fprint(p, "text")
+	p.Close()
+	b := &fittedBody{answerBody: &pieces{}, windows: &w, window: reconcile.Brotli.Window(), packed: reconcile.NewUnpacker(reconcile.Brotli, &packed)}
+	if err := b.wait(); err != nil || w.held.Load() != 1<<18 {
+		t.Errorf("%v, %d bytes are held", err, w.held.Load())
+	}
+	b.close()
+	if w.held.Load() != 0 {
+		t.Errorf("%d bytes are held at the end", w.held.Load())
+	}
+}

@@ -117,6 +117,7 @@ type Server struct {
 	known3     h3.Known // which origins have HTTP/3
 	tunnels    tunnels
 	meters     meters
+	windows    windows
 	passages   sync.WaitGroup // those that have not handed over their record
 
 	once      sync.Once

@@ -29,6 +29,10 @@ type Exchange struct {
 	Now     time.Time      // for cookies that end
 	Rewrite policy.Rewrite // what the rule wants otherwise
 
+	// Room takes room for the window of a body that has to be unpacked, in bytes, and
+	// says whether there was any. nil: there always is.
+	Room func(window int64) bool
+
 	View  View  // of a client that knows no proxy; nil: it names origins by their URLs
 	Place Place // with View
 

@@ -45,8 +45,8 @@ func (f Fitting) Text(p Policy) Text {
 // §8.8.1), and no digest is of these bytes. f itself is used.
 //
 // Bodies stay whole that are a part of something, that may not be changed (RFC 9110
-// §7.7), that are packed in another way or more than once, or whose characters are not
-// ASCII where ASCII is.
+// §7.7), that are packed in another way or more than once, for whose window there is no
+// room, or whose characters are not ASCII where ASCII is.
 func (x *Exchange) FitBody(f h1.Fields, status int) (out h1.Fields, fitting Fitting) {
 	if !x.Secure || !x.Plain || !x.Rewrite.Bodies {
 		return f, Fitting{}
@@ -60,7 +60,8 @@ func (x *Exchange) FitBody(f h1.Fields, status int) (out h1.Fields, fitting Fitt
 	switch {
 	case !fitting.Links, status < 200, status == http.StatusPartialContent, status == http.StatusNoContent,
 		!known, count(f, contentEncoding) > 1, count(f, "content-range") > 0,
-		said(f, "cache-control", "no-transform"):
+		said(f, "cache-control", "no-transform"),
+		coding != Identity && x.Room != nil && !x.Room(coding.Window()):
 		return f, Fitting{}
 	}
 	fitting.Coding = coding

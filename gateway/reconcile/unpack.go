@@ -25,6 +25,7 @@ type Unpacker struct {
 	from   source
 	in     *bufio.Reader
 	r      io.Reader // nil: not begun
+	wbits  int       // of Brotli; 0: not known
 }
 
 // NewUnpacker reads from packed, which may return less than it is asked for and is not
@@ -48,8 +49,12 @@ func (u *Unpacker) Read(p []byte) (n int, err error) {
 		}
 	}()
 	if u.r == nil {
-		if _, err := u.in.Peek(1); err != nil {
+		first, err := u.in.Peek(1)
+		if err != nil {
 			return 0, err
+		}
+		if u.coding == Brotli {
+			u.wbits = windowBits(first[0])
 		}
 		if u.r, err = u.begin(); err != nil {
 			return 0, fmt.Errorf("unpacking it (%s): %w", u.coding, err)
@@ -78,6 +83,43 @@ func (u *Unpacker) begin() (io.Reader, error) {
 			zstd.WithDecoderMaxWindow(largestZstd), zstd.WithDecoderMaxMemory(largestZstd))
 	}
 	return nil, errors.New("there is nothing that could do that")
+}
+
+// Window is how much of what went by c may have an Unpacker hold, in bytes.
+func (c Coding) Window() int64 {
+	switch c {
+	case Gzip:
+		return 32 << 10
+	case Brotli:
+		return 16 << 20
+	case Zstd:
+		return largestZstd
+	}
+	return 0
+}
+
+// Window is what it is for this body, as far as what has been read says so. Of zstd that
+// is nothing, because each frame may have another.
+func (u *Unpacker) Window() int64 {
+	if u.wbits > 0 {
+		return 1 << u.wbits
+	}
+	return u.coding.Window()
+}
+
+// windowBits reads WBITS (RFC 7932 §9.1); 0 where there are none.
+func windowBits(first byte) int {
+	switch n, m := first>>1&7, first>>4&7; {
+	case first&1 == 0:
+		return 16
+	case n != 0:
+		return 17 + int(n)
+	case m == 0:
+		return 17
+	case m > 1:
+		return 8 + int(m)
+	}
+	return 0
 }
 
 // Close lets go of what u holds.

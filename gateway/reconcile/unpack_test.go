@@ -333,6 +333,26 @@ func TestUnpackHoldsAWindow(t *testing.T) {
 	}
 }
 
+// TestWindow: Brotli says first how large its window is.
+func TestWindow(t *testing.T) {
+	for bits := 10; bits <= 24; bits++ {
+		var b bytes.Buffer
+		w := brotli.NewWriterOptions(&b, brotli.WriterOptions{Quality: 5, LGWin: bits})
+		fmt.Fprint(w, page)
+		w.Close()
+		u := NewUnpacker(Brotli, &b)
+		if n := u.Window(); n != 16<<20 {
+			t.Errorf("before it is read, the window is %d", n)
+		}
+		if got, err := io.ReadAll(u); string(got) != page || err != nil || u.Window() != 1<<bits {
+			t.Errorf("with %d bits the window is %d; %v", bits, u.Window(), err)
+		}
+	}
+	if windowBits(0x11) != 0 { // of the large ones
+		t.Error("0x11 is a window's")
+	}
+}
+
 // TestUnpackPanics: a decoder that stumbles is a broken body.
 func TestUnpackPanics(t *testing.T) {
 	u := NewUnpacker(Gzip, strings.NewReader("x"))
