@@ -148,6 +148,9 @@ func (c *conn) takeOver(say []byte) (net.Conn, []byte, error) {
 	}
 	tcp, ahead := c.wire.Take()
 	_ = tcp.SetDeadline(time.Time{})
+	if c.inside != nil { // which ends with it
+		tcp = &innerConn{tcp, c.inside}
+	}
 	return tcp, ahead, nil
 }
 

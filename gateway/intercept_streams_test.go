@@ -14,6 +14,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"runtime"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -71,6 +72,49 @@ func TestInterceptCarriesWebSocket(t *testing.T) {
 		rec, outer := r.recordOf(http.MethodGet), r.recordOf(http.MethodConnect)
 		if rec == nil || outer == nil || rec.Sent != 3*int64(len(said)) || rec.Status != http.StatusSwitchingProtocols || rec.Connect != outer.ID || outer.Outcome != Done {
 			t.Errorf("%+v\n%+v", rec, outer)
+		}
+	})
+}
+
+// TestWebSocketInTheClearInsideEnds: browsers ask a proxy for ws:// by CONNECT. When that
+// was over the CONNECT stood among what is open for good, and never had a record.
+func TestWebSocketInTheClearInsideEnds(t *testing.T) {
+	onBothPaths(t, func(t *testing.T, path func(*Server)) {
+		r := newRig(t, strings.Replace(interceptRules, "mode: intercept", "mode: [originate, intercept]", 1), path)
+		origin := r.accept(func(raw net.Conn) {
+			c := tls.Server(raw, &tls.Config{Certificates: []tls.Certificate{r.cert}})
+			defer c.Close()
+			br := bufio.NewReader(c)
+			if q, err := http.ReadRequest(br); err != nil || q.Header.Get("Upgrade") != "websocket" {
+				return
+			}
+			fmt.Fprint(c, "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n")
+			_, _ = io.Copy(c, br)
+			_ = c.CloseWrite()
+		})
+		c, err := r.connect(origin)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer c.Close()
+		fmt.Fprintf(c, "GET /ws HTTP/1.1\r\nHost: %s\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Key: x\r\n\r\nhello", origin)
+		br := bufio.NewReader(c)
+		res, err := http.ReadResponse(br, nil)
+		if err != nil || res.StatusCode != http.StatusSwitchingProtocols {
+			t.Fatal(res, err)
+		}
+		if got, err := br.Peek(5); err != nil || string(got) != "hello" {
+			t.Fatalf("%q, %v", got, err)
+		}
+		c.Close()
+		<-r.handed
+		<-r.handed
+		in, out := r.recordOf(http.MethodGet), r.recordOf(http.MethodConnect)
+		if in.Mode != policy.Originate || in.Kind != policy.Plain || in.Connect != out.ID || out.Mode != policy.Intercept || out.Outcome != Done {
+			t.Errorf("%+v\n%+v", in, out)
+		}
+		for r.server.Tunnels() > 0 { // its record is handed over first
+			runtime.Gosched()
 		}
 	})
 }
