@@ -9,6 +9,7 @@ import (
 	"crypto/rand"
 	"crypto/tls"
 	"encoding/base64"
+	"os"
 	"regexp"
 	"slices"
 	"strings"
@@ -54,7 +55,7 @@ func cmdECHKeys(ts *testscript.TestScript, neg bool, args []string) {
 }
 
 // cmdHTTPS sets the HTTPS record of a host and port, in the words of a zone file:
-// https HOST PORT [alpn=A,B] [ech=BASE64]. None: it is taken away; - instead of
+// https HOST PORT [alpn=A,B] [ech=BASE64|@FILE]. None: it is taken away; - instead of
 // them: the name server never answers.
 func cmdHTTPS(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) < 2 {
@@ -87,6 +88,9 @@ func cmdHTTPS(ts *testscript.TestScript, neg bool, args []string) {
 			r.SetParam(dnsmessage.SVCParamALPN, ids)
 		case "ech":
 			list, err := base64.StdEncoding.DecodeString(v)
+			if file, ok := strings.CutPrefix(v, "@"); ok {
+				list, err = os.ReadFile(ts.MkAbs(file))
+			}
 			ts.Check(err)
 			r.SetParam(dnsmessage.SVCParamECH, list)
 		default:
