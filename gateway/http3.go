@@ -36,6 +36,10 @@ func (p *passage) exchangeNewest(o *outgoing, r route, trust Trust) (*answer, er
 	return a, err
 }
 
+// maxDisowned bounds how often a request looks for other connections because those that
+// it waits for are not to be used any more, by a reload in this very moment.
+const maxDisowned = 16
+
 // takesHTTP3 reports whether the request o is to be tried by HTTP/3. Whether the
 // origin has it is what it has said over verified TLS, or what the DNS says.
 func (p *passage) takesHTTP3(o *outgoing, trust Trust, at h3.Origin) (bool, error) {
@@ -162,9 +166,13 @@ func (p *passage) roundTrip3(o *outgoing, r route, trust Trust) (*answer, error)
 	if req.Header.Get("Expect") != "" {
 		ask.Continue = continueTime
 	}
-	res, err := p.s.transport(r, trust, p.decision, false).quic.RoundTrip(ask)
-	if errors.Is(err, h3.ErrClosed) { // by a reload, in this very moment
+	var res *http.Response
+	var err error
+	for range maxDisowned {
 		res, err = p.s.transport(r, trust, p.decision, false).quic.RoundTrip(ask)
+		if !errors.Is(err, h3.ErrClosed) {
+			break
+		}
 	}
 	if err != nil {
 		var l *legError
@@ -174,6 +182,17 @@ func (p *passage) roundTrip3(o *outgoing, r route, trust Trust) (*answer, error)
 		return nil, err
 	}
 	return x.begin(res), nil
+}
+
+// meet3 has a connection by HTTP/3 ready for the next request.
+func (p *passage) meet3(r route, trust Trust) (c *h3.Conn, reused bool, err error) {
+	for range maxDisowned {
+		c, reused, err = p.s.transport(r, trust, p.decision, false).quic.Meet(p.client.context(), hostPort(r.host, r.port))
+		if !errors.Is(err, h3.ErrClosed) {
+			break
+		}
+	}
+	return c, reused, err
 }
 
 // quicDial makes QUIC connections as dial and shake make those of TCP: to the address

@@ -23,6 +23,7 @@ import (
 	"github.com/quic-go/quic-go"
 	qh "github.com/quic-go/quic-go/http3"
 	"github.com/quic-go/quic-go/quicvarint"
+	h2 "golang.org/x/net/http2"
 )
 
 // TestSlowClientsDoNotStallOthersOnQUIC: as on an origin's HTTP/2 connection, and more of
@@ -305,6 +306,28 @@ func TestHTTP3AnswersThatAreNone(t *testing.T) {
 		if rec := r.record(); rec.Cause != "http_response_incomplete" || bytes.Count(got, []byte("HTTP/1.1")) > 1 {
 			t.Errorf("%s: %s %v %q", x.name, rec.Cause, rec.Err, got)
 		}
+	}
+}
+
+// TestAnswerByHTTP3ThatIsAllHead is TestAnswerByHTTP2ThatIsAllHead, and what stays that.
+func TestAnswerByHTTP3ThatIsAllHead(t *testing.T) {
+	r := newRig(t, openOrigins)
+	r.meetsBy("h3")
+	o := r.rawQUIC(func(s *quic.Stream) {
+		writeHead(s, ":status", "200", "content-type", "application/grpc", "grpc-status", "9")
+		s.Close()
+	})
+	c := r.asker()
+	for range 2 {
+		if res, body := c.get("http://" + o + "/"); body != "" || res.Header.Get("Content-Length") != "0" || res.Header.Get("Grpc-Status") != "9" {
+			t.Errorf("%q %v", body, res.Header)
+		}
+	}
+	h := newH2Client(t, r.dial(r.addr), h2.ClientPreface)
+	defer h.c.Close()
+	id := h.ask(true, getBy2(o, "/")...)
+	if a := h.read(id, func(a h2Answer) bool { return a.status != "" }); !a.ended || a.status != "200" || a.field("grpc-status") != "9" {
+		t.Errorf("%+v", a)
 	}
 }
 

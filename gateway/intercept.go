@@ -77,7 +77,7 @@ func (p *passage) verifyOrigin() (protocol string, err error) {
 		return "", err
 	}
 	if trust.OnlyHTTP3 {
-		c, reused, err := p.s.transport(r, trust, p.decision, false).quic.Meet(p.client.context(), hostPort(r.host, r.port))
+		c, reused, err := p.meet3(r, trust)
 		if err != nil {
 			return "", err
 		}

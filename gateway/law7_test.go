@@ -20,17 +20,20 @@ import (
 	"testing"
 	"time"
 
+	"github.com/quic-go/quic-go"
+	qh "github.com/quic-go/quic-go/http3"
+
 	"sallyport/policy"
 )
 
 // A crowd is many users, and two machines with certificates of their own, who ask
 // four origins: two of HTTP/1.1 that differ in the host alone, one that differs
-// from them in the port alone, and one of HTTP/2. Each request says who it is from,
+// from them in the port alone, one of HTTP/2 and one of HTTP/3. Each request says who it is from,
 // whom it is for, and which certificate of its user's was the last to be replaced
 // before; each origin compares.
 type crowd struct {
 	*delegation
-	origins []string // their addresses; the last speaks HTTP/2
+	origins []string // their addresses; the last two speak HTTP/2 and HTTP/3
 
 	mu       sync.Mutex
 	replaced map[string]int64 // by user: serial of the newest certificate that is not to be seen any more
@@ -47,6 +50,7 @@ func newCrowd(t *testing.T, path func(*Server)) *crowd {
   - {name: red, from: any, to: 127.0.0.0/8, ports: any, paths: /red, mode: originate, allow_private: true, origin: {client_cert: {secret: red}}}
   - {name: blue, from: any, to: 127.0.0.0/8, ports: any, paths: /blue, mode: originate, allow_private: true, origin: {client_cert: {secret: blue}}}
   - {name: two, from: any, to: 127.0.0.3, ports: any, mode: originate, allow_private: true, origin: {client_cert: {mint: {}}}}
+  - {name: three, from: any, to: 127.0.0.4, ports: any, mode: originate, allow_private: true, origin: {client_cert: {mint: {}}}}
   - {name: own, from: any, to: 127.0.0.0/8, ports: any, mode: originate, allow_private: true, origin: {client_cert: {mint: {ttl: 5m}}}}
 `)
 	// One session ticket key for all: whoever offers an origin another's session is believed.
@@ -75,9 +79,35 @@ func newCrowd(t *testing.T, path func(*Server)) *crowd {
 	}
 	first := start("127.0.0.1:0", false)
 	_, port, _ := net.SplitHostPort(first)
-	c.origins = []string{first, start("127.0.0.2:"+port, false), start("127.0.0.1:0", false), start("127.0.0.3:0", true)}
+	c.origins = []string{first, start("127.0.0.2:"+port, false), start("127.0.0.1:0", false), start("127.0.0.3:0", true), c.startHTTP3(t, "127.0.0.4:0", ticket)}
 	c.reload()
 	return c
+}
+
+// startHTTP3 starts an origin that speaks HTTP/3.
+func (c *crowd) startHTTP3(t *testing.T, addr string, ticket [32]byte) string {
+	wire, err := net.ListenPacket("udp", addr)
+	if err != nil {
+		t.Skipf("no origin at %s: %v", addr, err)
+	}
+	me := wire.LocalAddr().String()
+	pool := x509.NewCertPool()
+	pool.AddCert(c.issuer.Leaf)
+	cfg := &tls.Config{Certificates: []tls.Certificate{c.rig.cert}, ClientAuth: tls.RequireAndVerifyClientCert, ClientCAs: pool}
+	cfg.SetSessionTicketKeys([][32]byte{ticket})
+	s := &qh.Server{
+		TLSConfig: qh.ConfigureTLSConfig(cfg),
+		Handler:   http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { c.meet(me, w, r) }),
+		ConnContext: func(ctx context.Context, _ *quic.Conn) context.Context {
+			return context.WithValue(ctx, originConnKey{}, new(byte))
+		},
+	}
+	go func() { _ = s.Serve(wire) }()
+	t.Cleanup(func() {
+		s.Close()
+		wire.Close()
+	})
+	return me
 }
 
 // reload puts a policy into force that trusts otherwise: no connection of before
@@ -91,7 +121,7 @@ func (c *crowd) reload() {
 	// One cache for all that this generation meets: package certs has one a profile.
 	sessions := tls.NewLRUClientSessionCache(4096)
 	gen.Trust = func(o *policy.Origin) (Trust, error) {
-		t := Trust{Key: fmt.Sprintf("%d %s", epoch, o.Name), HTTP2: o.Name == "rule/two"}
+		t := Trust{Key: fmt.Sprintf("%d %s", epoch, o.Name), HTTP2: o.Name == "rule/two", HTTP3: o.Name == "rule/three", OnlyHTTP3: o.Name == "rule/three"}
 		if o.ClientCert.Minted {
 			t.Delegated = &o.ClientCert.Mint
 		}
@@ -162,8 +192,12 @@ func (c *crowd) ask(conn net.Conn, br *bufio.Reader, user string) error {
 	c.mu.Lock()
 	after := c.replaced[user]
 	c.mu.Unlock()
+	origins := c.origins
+	if user == "red" || user == "blue" { // whose rules know no HTTP/3
+		origins = origins[:len(origins)-1]
+	}
 	if _, err := fmt.Fprintf(conn, "GET http://%s/%s HTTP/1.1\r\nHost: a\r\nAfter: %d\r\nProxy-Authorization: %s\r\n\r\n",
-		c.origins[rand.IntN(len(c.origins))], user, after, user); err != nil {
+		origins[rand.IntN(len(origins))], user, after, user); err != nil {
 		return err
 	}
 	res, err := http.ReadResponse(br, nil)
@@ -178,8 +212,8 @@ func (c *crowd) ask(conn net.Conn, br *bufio.Reader, user string) error {
 }
 
 // TestLaw7UsersNeverMixAtOrigins: a thousand users by two rules and two machines by
-// others, interleaved at random over shared client connections and over HTTP/1.1 and
-// HTTP/2 to origins, with sessions resumed, policies reloaded, users looked at again
+// others, interleaved at random over shared client connections and over HTTP/1.1,
+// HTTP/2 and HTTP/3 to origins, with sessions resumed, policies reloaded, users looked at again
 // and certificates replaced in between. No origin ever meets one in the name of
 // another, with a certificate that was replaced, or with a question to somebody else.
 // TestLaw7Mutations shows that it would notice.

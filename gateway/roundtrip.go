@@ -58,13 +58,19 @@ func (x *standardExchange) begin(res *http.Response) *answer {
 	case 3: // where net/http's NoBody is not known
 		a.version = http3
 		a.none = a.none || res.StatusCode == http.StatusNoContent || res.StatusCode == http.StatusNotModified
+		if res.ContentLength < 0 && res.Header["Grpc-Status"] != nil {
+			// A call that is over with its head, which quic-go does not tell. Its end is here.
+			if _ = x.wait(); x.err == io.EOF && len(x.have) == 0 {
+				a.length, res.ContentLength = 0, 0
+			}
+		}
 	}
 	if res.ContentLength == 0 && !a.none && hasLength(res.StatusCode) && res.Header["Content-Length"] == nil {
 		// By HTTP/2 the head may be the end, and say so by a flag. HTTP/1.1 has none for
 		// it, and a client would wait for the rest.
 		a.fields = append(a.fields, noLength)
 	}
-	if 0 <= res.ContentLength && res.ContentLength <= onePiece && !a.none && a.status != http.StatusSwitchingProtocols {
+	if 0 <= res.ContentLength && res.ContentLength <= onePiece && !a.none && a.status != http.StatusSwitchingProtocols && x.buf == nil {
 		_ = x.wait() // next tells
 	}
 	for _, name := range slices.Sorted(maps.Keys(res.Trailer)) {

@@ -44,7 +44,8 @@ type dialing struct {
 	err  error
 }
 
-// ErrClosed is the answer of a Pool that was closed.
+// ErrClosed is the answer of a Pool that was closed, also to who waits for a connection
+// of it: another Pool is to be asked.
 var ErrClosed = errors.New("the connections to origins are being closed")
 
 // RoundTrip sends r and returns its answer, whose Body has to be closed. On a kept
@@ -144,12 +145,12 @@ func (p *Pool) dial(o *origin, d *dialing, addr string) {
 	p.mu.Lock()
 	o.dialing = nil
 	d.err = err
+	if p.closed { // which may be why there is none
+		d.err = ErrClosed
+	}
 	if err == nil {
 		c.addr = addr
 		o.conns = append(o.conns, c)
-		if p.closed {
-			d.err = ErrClosed
-		}
 	}
 	var gone *Conn
 	switch {
