@@ -42,6 +42,11 @@ type Inquiry struct {
 	err     error
 	until   time.Time // it is remembered
 	again   time.Time // it is asked anew before that, by who cannot do without
+
+	// What was answered the last time stands in where nothing is answered: keys do
+	// not show a name because somebody keeps their record back (RFC 8767).
+	old      Service
+	oldUntil time.Time
 }
 
 const (
@@ -56,6 +61,10 @@ const (
 	// maxSilence is how long it is believed that there is no answer to be had
 	// (RFC 9520 §3.2: at most five minutes), and unheardTTL at least.
 	maxSilence = 5 * time.Minute
+
+	// maxStale is how long an answer stands in behind its time (RFC 8767 §5: one to
+	// three days).
+	maxStale = 24 * time.Hour
 )
 
 // Service returns what the HTTPS record of host and port says. Without port 443
@@ -91,7 +100,7 @@ func (q *Inquiry) Service(ctx context.Context, patient bool) (Service, error) {
 	}
 	select {
 	case <-q.ready:
-		return q.service, q.err
+		return q.answer()
 	default:
 	}
 	var late <-chan time.Time
@@ -99,7 +108,7 @@ func (q *Inquiry) Service(ctx context.Context, patient bool) (Service, error) {
 		select {
 		case <-q.of.ready:
 		case <-q.ready:
-			return q.service, q.err
+			return q.answer()
 		case <-ctx.Done():
 			return Service{}, ctx.Err()
 		}
@@ -109,7 +118,7 @@ func (q *Inquiry) Service(ctx context.Context, patient bool) (Service, error) {
 		}
 		left := time.Until(since.Add(max(q.patience, min(q.of.at.Sub(q.of.asked), maxServiceDelay))))
 		if left <= 0 {
-			return Service{}, errLate
+			return q.unanswered(errLate)
 		}
 		timer := time.NewTimer(left)
 		defer timer.Stop()
@@ -117,11 +126,34 @@ func (q *Inquiry) Service(ctx context.Context, patient bool) (Service, error) {
 	}
 	select {
 	case <-q.ready:
-		return q.service, q.err
+		return q.answer()
 	case <-late:
-		return Service{}, errLate
+		return q.unanswered(errLate)
 	case <-ctx.Done():
 		return Service{}, ctx.Err()
+	}
+}
+
+// answer is that of a complete q.
+func (q *Inquiry) answer() (Service, error) {
+	if q.err != nil {
+		return q.unanswered(q.err)
+	}
+	return q.service, nil
+}
+
+// unanswered is what is to be made of having no answer.
+func (q *Inquiry) unanswered(err error) (Service, error) {
+	if q.old.ECH == nil || !time.Now().Before(q.oldUntil) {
+		return Service{}, err
+	}
+	return q.old, nil
+}
+
+// after has what was answered to old, which is complete, stand in for q's.
+func (q *Inquiry) after(old *Inquiry) {
+	if q.old, q.oldUntil = old.old, old.oldUntil; old.err == nil {
+		q.old, q.oldUntil = old.service, old.until.Add(maxStale)
 	}
 }
 
@@ -147,10 +179,13 @@ func (n *Names) inquireOf(of *answer, host string, port uint16, patient bool) *I
 	key := inquired{strings.TrimSuffix(host, "."), port}
 	now := time.Now()
 	q := n.services[key]
-	if q == nil || q.expired(now) || patient && q.worthAsking(now) {
+	if old := q; q == nil || q.expired(now) || patient && q.worthAsking(now) {
 		q = &Inquiry{of: of, asked: now, patience: n.Patience, ready: make(chan struct{})}
 		if q.patience <= 0 {
 			q.patience = serviceDelay
+		}
+		if old != nil {
+			q.after(old)
 		}
 		n.services = remember(n.services, key, q)
 		go n.ask(q, key)

@@ -233,6 +233,45 @@ func TestServiceMayTakeAsLongAsTheAddresses(t *testing.T) {
 	}
 }
 
+// TestKeysOutlastSilence: whoever keeps the record of a host back does not get its
+// name to show, for a day. Who says that there is none is believed.
+func TestKeysOutlastSilence(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		list := echList(t, "front.example")
+		records := []dnsmessage.HTTPSResource{https(1, ".", dnsmessage.SVCParamECH, string(list))}
+		dns := hosts(t, map[string][]string{"origin.example.": {"192.0.2.1"}})
+		dns.ttl, dns.services = 60, map[string][]dnsmessage.HTTPSResource{"origin.example.": records}
+		n := &Names{Resolver: dns.resolver()}
+		set := func(mute bool, code dnsmessage.RCode, records []dnsmessage.HTTPSResource) {
+			dns.mu.Lock()
+			defer dns.mu.Unlock()
+			dns.mute, dns.code, dns.services["origin.example."] = mute, code, records
+		}
+		keys := func(wait time.Duration, patient bool, want []byte) {
+			t.Helper()
+			time.Sleep(wait) // the bubble's clock
+			s, err := n.inquire("origin.example", 443, patient).Service(t.Context(), patient)
+			if !bytes.Equal(s.ECH, want) {
+				t.Fatalf("after %v: %v, %v", wait, s, err)
+			}
+		}
+		keys(0, true, list)
+		set(true, 0, records)
+		keys(time.Minute, false, list)
+		keys(time.Minute, true, list)
+		set(false, dnsmessage.RCodeServerFailure, records)
+		keys(20*time.Hour, false, list)
+		keys(time.Second, true, list)
+		keys(4*time.Hour, false, nil) // a day and more
+		set(false, 0, records)
+		keys(time.Hour, false, list)
+		set(false, 0, nil)
+		keys(time.Minute, false, nil)
+		set(true, 0, nil)
+		keys(time.Minute, true, nil)
+	})
+}
+
 // TestServiceOfWhatIsNotInTheDNS: addresses have no record, and what /etc/hosts
 // knows is not asked of others.
 func TestServiceOfWhatIsNotInTheDNS(t *testing.T) {
