@@ -54,17 +54,17 @@ func TestMetaPolicy(t *testing.T) {
 		`<meta http-equiv="Content-Security-Policy" content="img-src https:" content="font-src https:">`: `<meta http-equiv="Content-Security-Policy" content="img-src https: http:" content="font-src https:">`,
 		`<meta http-equiv="x" http-equiv="Content-Security-Policy" content="upgrade-insecure-requests">`: "",
 		// What is none of these.
-		`<meta http-equiv="Content-Security-Policy-Report-Only" content="upgrade-insecure-requests">`: "",
-		`<meta name="Content-Security-Policy" content="upgrade-insecure-requests">`:                   "",
-		`<metadata http-equiv="Content-Security-Policy" content="upgrade-insecure-requests">`:         "",
-		`<p http-equiv="Content-Security-Policy" content="upgrade-insecure-requests">`:                "",
-		`<meta http-equiv="Content-Security-Policy">`:                                                 "",
-		`<meta http-equiv="Content-Security-Policy" content>`:                                         "",
-		`<meta http-equiv="Content-Security-Policy" content= >`:                                       "",
-		`<meta http-equiv="Content-Security-Policy" content="upgrade-insecure-requests`:               "",
-		`<meta x=don't> <meta y='>`:                                                                   "",
-		`<meta =a ==b http-equiv = "Content-Security-Policy"content = upgrade-insecure-requests/>`:    "", // whose directive ends in a slash
-		`<meta/http-equiv=Content-Security-Policy/ content="upgrade-insecure-requests">`:              "", // nor is that its name
+		`<meta http-equiv="Content-Security-Policy-Report-Only" content="upgrade-insecure-requests">`:           "",
+		`<meta name="Content-Security-Policy" content="upgrade-insecure-requests">`:                             "",
+		`<metadata http-equiv="Content-Security-Policy" content="upgrade-insecure-requests">`:                   "",
+		`<p http-equiv="Content-Security-Policy" content="upgrade-insecure-requests">`:                          "",
+		`<meta http-equiv="Content-Security-Policy">`:                                                           "",
+		`<meta http-equiv="Content-Security-Policy" content>`:                                                   "",
+		`<meta http-equiv="Content-Security-Policy" content= >`:                                                 "",
+		`<meta http-equiv="Content-Security-Policy" content="upgrade-insecure-requests`:                         "",
+		`<meta name=description content=don't> <meta name=keywords content='none'><meta name=author content='>`: "",
+		`<meta =a ==b http-equiv = "Content-Security-Policy"content = upgrade-insecure-requests/>`:              "", // whose directive ends in a slash
+		`<meta/http-equiv=Content-Security-Policy/ content="upgrade-insecure-requests">`:                        "", // nor is that its name
 	} {
 		if want == "" {
 			want = in
