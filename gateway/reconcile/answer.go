@@ -39,6 +39,7 @@ type Exchange struct {
 	// Changed are the names of the fields that are not as they came, each once.
 	Changed []string
 
+	noneMatch          []byte   // If-None-Match, where bodies are rewritten
 	origin, sentOrigin []byte   // Origin as the client said it and as it was sent; nil: nothing was changed
 	sealed, marked     []string // names of the cookies that came so
 	tried              int      // sealed ones that were looked at

@@ -51,8 +51,10 @@ func (x *Exchange) FitBody(f h1.Fields, status int) (out h1.Fields, fitting Fitt
 	if !x.Secure || !x.Plain || !x.Rewrite.Bodies {
 		return f, Fitting{}
 	}
-	if status == http.StatusNotModified { // it is about what was changed before
-		weaken(f)
+	if status == http.StatusNotModified { // it is about what was changed before, or not
+		if x.noneMatch == nil || bytes.Contains(x.noneMatch, slices.Concat(weak[:2], first(f, "etag"))) {
+			weaken(f)
+		}
 		return f, Fitting{}
 	}
 	coding, known := codingOf(first(f, contentEncoding))
@@ -127,11 +129,16 @@ func weaken(f h1.Fields) {
 	}
 }
 
-// strengthen is weaken's reverse for the ETags of If-Match, which weak ones never match
-// (RFC 9110 §13.1.1): a client that changes what it has read could not say so any more. Not
-// where a body is asked for: what the client has of that is not a part of the origin's.
-func (x *Exchange) strengthen(f h1.Fields) {
-	if !x.Rewrite.Bodies || x.Method == http.MethodGet || x.Method == http.MethodHead {
+// conditions makes what a request says of ETags fit. Those of If-Match are strong again,
+// as weak ones never match (RFC 9110 §13.1.1): a client that changes what it has read could
+// not say so any more. Not where a body is asked for: what the client has of that is not
+// a part of the origin's.
+func (x *Exchange) conditions(f h1.Fields) {
+	if !x.Rewrite.Bodies {
+		return
+	}
+	x.noneMatch = first(f, "if-none-match")
+	if x.Method == http.MethodGet || x.Method == http.MethodHead {
 		return
 	}
 	for i := range f {

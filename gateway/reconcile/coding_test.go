@@ -84,3 +84,25 @@ func TestIfMatch(t *testing.T) {
 		}
 	}
 }
+
+// TestNotModified: what is still as it was has the ETag that the client knows it by, the weak
+// one of what was changed and the strong one of what was not.
+func TestNotModified(t *testing.T) {
+	for _, tt := range []struct {
+		asked []string
+		want  string
+	}{
+		{[]string{`If-None-Match: "a"`}, `ETag: "a"`},
+		{[]string{`If-None-Match: "b", W/"a"`}, `ETag: W/"a"`},
+		{[]string{`If-None-Match: W/"b", "a"`}, `ETag: "a"`},
+		{[]string{"If-Modified-Since: x"}, `ETag: W/"a"`},
+		{nil, `ETag: W/"a"`},
+	} {
+		x := &Exchange{Secure: true, Plain: true, Policy: site, Method: "GET", Rewrite: policy.Rewrite{Bodies: true}}
+		x.Request(fields(t, tt.asked...))
+		f, fitting := x.FitBody(fields(t, `ETag: "a"`), 304)
+		if got := written(f); !slices.Equal(got, []string{tt.want}) || fitting.Links {
+			t.Errorf("%q: %q", tt.asked, got)
+		}
+	}
+}

@@ -13,7 +13,7 @@ func (x *Exchange) Request(f h1.Fields) h1.Fields {
 		return f
 	}
 	f = x.readable(f)
-	x.strengthen(f)
+	x.conditions(f)
 	if x.Rewrite.KeepLinks {
 		return f
 	}
