@@ -62,10 +62,13 @@ var law7Mutants = []struct {
 	{"transport.go", "cfg.ClientSessionCache = originTickets{addr, tickets}", `if !mutated("transport with the profile's tickets") {
 					cfg.ClientSessionCache = originTickets{addr, tickets}
 				}`, 1},
+	{"http3.go", "cfg.ClientSessionCache = originTickets{addr, tickets}", `if !mutated("quic with the profile's tickets") {
+					cfg.ClientSessionCache = originTickets{addr, tickets}
+				}`, 1},
 	{"hop.go", "cfg.ClientSessionCache = tls.NewLRUClientSessionCache(1)", `if !mutated("pool with the profile's tickets") {
 		cfg.ClientSessionCache = tls.NewLRUClientSessionCache(1)
 	}`, 1},
-	{"delegate.go", "cfg.ClientSessionCache = nil", `if !mutated("pool with the profile's tickets") && !mutated("transport with the profile's tickets") {
+	{"delegate.go", "cfg.ClientSessionCache = nil", `if !mutated("pool with the profile's tickets") && !mutated("transport with the profile's tickets") && !mutated("quic with the profile's tickets") {
 			cfg.ClientSessionCache = nil
 		}`, 1},
 	{"leg.go", `key + " " + t.addr`, `key + map[bool]string{false: " " + t.addr}[mutated("tickets without address")]`, 1},
@@ -100,6 +103,8 @@ func TestLaw7Mutations(t *testing.T) {
 		{"transport without identity", standard, mismatch},
 		{"transport without certificate", standard, mismatch},
 		{"transport with the profile's tickets", standard, mismatch},
+		{"transport without identity", engine, mismatch}, // by HTTP/3
+		{"quic with the profile's tickets", engine, mismatch},
 		// The certificate is of the user: it keeps users apart even so.
 		{"pool without user", "^TestRecheckDisowns$/^standard=false$", "kept: "},
 		{"transport without user", "^TestRecheckDisowns$/^h2$", "kept: "},
