@@ -55,4 +55,5 @@
 //	transport.go its connections to origins
 //	roundtrip.go a request that goes by them
 //	http3.go     one that goes by HTTP/3 (package h3), or by TCP after all
+//	http3leg.go  and its connections
 package gateway

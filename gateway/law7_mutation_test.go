@@ -62,7 +62,7 @@ var law7Mutants = []struct {
 	{"transport.go", "cfg.ClientSessionCache = originTickets{addr, tickets}", `if !mutated("transport with the profile's tickets") {
 					cfg.ClientSessionCache = originTickets{addr, tickets}
 				}`, 1},
-	{"http3.go", "cfg.ClientSessionCache = originTickets{addr, tickets}", `if !mutated("quic with the profile's tickets") {
+	{"http3leg.go", "cfg.ClientSessionCache = originTickets{addr, tickets}", `if !mutated("quic with the profile's tickets") {
 					cfg.ClientSessionCache = originTickets{addr, tickets}
 				}`, 1},
 	{"hop.go", "cfg.ClientSessionCache = tls.NewLRUClientSessionCache(1)", `if !mutated("pool with the profile's tickets") {
