@@ -136,7 +136,7 @@ func FuzzFitting(f *testing.F) {
 				check("cut in two", string(w.End(w.Write(w.Write(nil, text[0]), text[1]))), nil)
 			}
 		}
-		if len(packed) < 200 && fitting.Coding != Identity {
+		if len(packed) < 100 && fitting.Coding != Identity {
 			for cut := 1; cut < len(packed); cut++ {
 				got, err := passes(fitting, packed, []byte{byte(cut), 255}, io.EOF)
 				check("packed, cut in two", got, err)
