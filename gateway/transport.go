@@ -184,14 +184,7 @@ func (s *Server) transport(r route, trust Trust, d policy.Decision, http1 bool) 
 			ReadBufferSize:         16 << 10,
 		}}
 		if !r.secure {
-			t.DialContext = func(ctx context.Context, _, addr string) (net.Conn, error) {
-				host, port := splitHostPort(addr)
-				l, err := s.dial(ctx, d, host, port)
-				if err != nil {
-					return nil, err
-				}
-				return l, nil
-			}
+			t.DialContext = s.relayDial(d)
 			return t
 		}
 		if trust.HTTP3 && !http1 {
@@ -236,6 +229,18 @@ func (s *Server) transport(r route, trust Trust, d policy.Decision, http1 bool) 
 		}
 		return t
 	})
+}
+
+// relayDial makes connections in the clear.
+func (s *Server) relayDial(d policy.Decision) func(ctx context.Context, network, addr string) (net.Conn, error) {
+	return func(ctx context.Context, _, addr string) (net.Conn, error) {
+		host, port := splitHostPort(addr)
+		l, err := s.dial(ctx, d, host, port)
+		if err != nil {
+			return nil, err
+		}
+		return l, nil
+	}
 }
 
 // splitHostPort takes apart what net/http was given by this package.
