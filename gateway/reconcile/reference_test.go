@@ -24,7 +24,7 @@ var (
 	integrity  = regexp.MustCompile(`(?i)integrity`)
 	notASlash  = regexp.MustCompile(`(?s)\\(?:[^/]|$)`)
 	metaTag    = regexp.MustCompile(`(?is)^<meta[ \t\n\f\r/>]`)
-	aReference = regexp.MustCompile(`^http://[A-Za-z0-9._-]+(:\d+)?(/|$)`)
+	aReference = regexp.MustCompile(`^http://[A-Za-z0-9._-]+(:\d*)?(/|$)`)
 )
 
 // allButNo originates everything but hosts with "no" in them.
