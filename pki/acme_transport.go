@@ -37,6 +37,9 @@ func (p inProcess) RoundTrip(r *http.Request) (*http.Response, error) {
 	go p.answer(q, whole)
 	select {
 	case a := <-whole:
+		if err := ctx.Err(); err != nil { // which may be what the answer is about
+			return nil, err
+		}
 		return a.response(r), nil
 	case <-ctx.Done():
 		return nil, ctx.Err()

@@ -621,9 +621,9 @@ func TestLSPModifiedAndCancelled(t *testing.T) {
 	params := e.about(uri, text, "clients: {", "lan")
 	params["newName"] = "net"
 	renaming, hovering, cancelled := e.request("textDocument/rename", params), e.request("textDocument/hover", params), e.request("textDocument/hover", params)
-	e.write(rpcMessage{ID: asJSON(hovering), Method: "textDocument/hover", Params: asJSON(params)})
 	e.notify("$/cancelRequest", map[string]int{"id": cancelled})
 	e.change(uri, 2, "version: 1\n")
+	e.write(rpcMessage{ID: asJSON(hovering), Method: "textDocument/hover", Params: asJSON(params)}) // its answer says that all before it was read
 	if m := e.answer(hovering); m.Error == nil || m.Error.Code != rpcInvalidRequest {
 		t.Errorf("twice: %+v", m)
 	}

@@ -42,7 +42,10 @@ func TestScriptsOnPublicAddresses(t *testing.T) {
 	if out, err := exec.Command("unshare", "--user", "--map-root-user", "--net", "true").CombinedOutput(); err != nil {
 		t.Skipf("no network namespace can be made here: %v %s", err, out)
 	}
-	args := []string{"--user", "--map-root-user", "--net", os.Args[0], "-test.run", "^TestScriptsOnPublicAddresses$", "-test.timeout", "5m"}
+	args := []string{
+		"--user", "--map-root-user", "--net", os.Args[0], "-test.run", "^TestScriptsOnPublicAddresses$", "-test.timeout", "5m",
+		"-test.parallel", "1", // there is one of each address and port
+	}
 	if testing.Verbose() {
 		args = append(args, "-test.v")
 	}
