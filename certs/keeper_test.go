@@ -293,6 +293,34 @@ func TestAutocertEnds(t *testing.T) {
 	})
 }
 
+// TestRefusedNonceIsNoRefusal: an authority may take none of the nonces that it gave
+// out a moment ago, and gives another with each refusal (RFC 8555 §6.5). That is nothing
+// to wait for, and nothing to complain of, until it takes none at all.
+func TestRefusedNonceIsNoRefusal(t *testing.T) {
+	for refusals, level := range map[int]Level{6: Info, 1000: Warn} {
+		synctest.Test(t, func(t *testing.T) {
+			b := newBench(t, gw)
+			inARow := 0
+			b.server.fail = func(path string) *acme.Error {
+				if path == "/directory" || path == "/nonce" {
+					return nil
+				}
+				if inARow++; inARow > refusals {
+					inARow = 0
+					return nil
+				}
+				return &acme.Error{StatusCode: 400, ProblemType: "urn:ietf:params:acme:error:badNonce", Detail: "stale"}
+			}
+			defer b.start()()
+			time.Sleep(2 * time.Second) // the bubble's clock
+			got := b.said(Warn)
+			if ours := issuerOf(b.shown(gw)) == "ACME Root"; ours != (level == Info) || (got != nil) != (level == Warn) {
+				t.Errorf("%d refusals in a row: issued %v, complaints %q", refusals, ours, got)
+			}
+		})
+	}
+}
+
 // TestRenewalFails: it is tried again until it works, and gets louder as time
 // runs out. What has expired is not shown.
 func TestRenewalFails(t *testing.T) {

@@ -174,13 +174,22 @@ func (o *order) listen(text []byte) {
 	}
 }
 
+// mostNonces are refused in a row before that is a refusal.
+const mostNonces = 20
+
 // backoff is acme.Client.RetryBackoff, which by itself repeats requests that
-// fail on the authority's side for ever. A rate limit is for retryIn.
+// fail on the authority's side for ever. A rate limit is for retryIn. Of what it calls
+// bad requests only those come here whose nonce it does not take: with another they are
+// sent again at once (RFC 8555 §6.5).
 func (o *order) backoff(n int, _ *http.Request, res *http.Response) time.Duration {
-	if n > 3 || res.StatusCode == http.StatusTooManyRequests || o.ctx.Err() != nil {
+	most, wait := 3, time.Duration(n)*time.Second/2
+	if res.StatusCode == http.StatusBadRequest {
+		most, wait = mostNonces, time.Millisecond
+	}
+	if n > most || res.StatusCode == http.StatusTooManyRequests || o.ctx.Err() != nil {
 		return -1
 	}
-	return time.Duration(n) * time.Second / 2
+	return wait
 }
 
 // explain says what was attempted, why it failed and what can be done.

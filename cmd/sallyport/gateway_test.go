@@ -26,7 +26,7 @@ import (
 
 // patience is how long anything in a script may take that should happen at
 // once. It is never reached by a test that passes.
-const patience = time.Minute
+const patience = 20 * time.Second
 
 // A gatewayProcess is a running sallyport.
 type gatewayProcess struct {

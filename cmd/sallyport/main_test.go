@@ -50,8 +50,6 @@ func TestScriptsByNetHTTP(t *testing.T) {
 		switch name := filepath.Base(f); {
 		case strings.HasPrefix(name, "policy_"), strings.HasPrefix(name, "engine_"), strings.HasPrefix(name, "ca_"): // nothing is served; or of the engine alone
 		case strings.HasPrefix(name, "demo"): // its gateway is of its own making, whatever the environment says
-		case strings.HasPrefix(name, "real_app_"), strings.Contains(name, "chromium"), name == "plain_browser.txtar":
-			// A browser or an application to start; what they need of a path the others show.
 		case name == "tls_testssl.txtar": // two minutes about handshakes, which are the same
 		default:
 			on = append(on, f)
