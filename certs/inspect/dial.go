@@ -93,14 +93,8 @@ func (h *Handshake) config(alpn []string) *tls.Config {
 		// SECURITY: nothing is verified because nothing is sent or answered over
 		// this connection: its chain is shown, or judged by certs.ExplainChain.
 		InsecureSkipVerify: true,
-		VerifyPeerCertificate: func(raw [][]byte, _ [][]*x509.Certificate) error {
-			for _, der := range raw {
-				c, err := x509.ParseCertificate(der)
-				if err != nil {
-					return fmt.Errorf("certificate %d of the chain cannot be read: %w", len(h.Chain)+1, err)
-				}
-				h.Chain = append(h.Chain, c)
-			}
+		VerifyConnection: func(s tls.ConnectionState) error { // keeps it also of a handshake that fails behind it
+			h.Chain = s.PeerCertificates
 			return nil
 		},
 		GetClientCertificate: func(r *tls.CertificateRequestInfo) (*tls.Certificate, error) {
