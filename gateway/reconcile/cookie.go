@@ -117,12 +117,12 @@ func (x *Exchange) cookie(value []byte, opened []openedCookie) (out []byte) {
 // remembers reports whether the client's cookie of that name, for this host, is in the
 // Ledger. With again it stays there for longer.
 func (x *Exchange) remembers(name string, again bool) bool {
-	return x.Ledger != nil && x.Ledger.some.Load() && x.Ledger.has(x.Client.ClientName(), x.Host, name, x.Now, again)
+	return x.Ledger.has(x.Client, x.Host, name, x.Now, again)
 }
 
 // remembersAny reports whether one of the cookies of a field is in the Ledger.
 func (x *Exchange) remembersAny(value []byte) bool {
-	if x.Ledger == nil || !x.Ledger.some.Load() {
+	if x.Ledger.empty() {
 		return false
 	}
 	for pair := range bytes.SplitSeq(value, []byte{';'}) {

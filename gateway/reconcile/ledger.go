@@ -15,7 +15,8 @@ import (
 // were set with Secure, that they are such: for a client whose second cookie, which
 // says so, got lost. It has neither names nor values, but hashes that nobody can make
 // without its seed, and the same cookie of another client is another. The zero Ledger
-// is empty and ready, and so is a nil one, which stays empty; any number of goroutines may use it at once.
+// is empty and ready, and so is a nil one, which stays empty; any number of goroutines
+// may use it at once.
 type Ledger struct {
 	some  atomic.Bool // there was something in it
 	mu    sync.Mutex
@@ -38,8 +39,11 @@ type remembering struct {
 	cookie string
 }
 
+// empty reports whether nothing was ever in it: then nobody has to be named.
+func (l *Ledger) empty() bool { return l == nil || !l.some.Load() }
+
 // note remembers the cookie until remembered from now, or until end if that comes first.
-func (l *Ledger) note(client string, p place, name string, end, now time.Time) {
+func (l *Ledger) note(client Client, p place, name string, end, now time.Time) {
 	if l == nil {
 		return
 	}
@@ -55,7 +59,7 @@ func (l *Ledger) note(client string, p place, name string, end, now time.Time) {
 	if len(l.until) >= mostRemembered {
 		l.clear(now)
 	}
-	l.until[maphash.Comparable(l.seed, remembering{client, p, name})] = end.Unix()
+	l.until[maphash.Comparable(l.seed, remembering{client.ClientName(), p, name})] = end.Unix()
 }
 
 // clear makes room: of what is over, and then of any tenth, so that whoever fills
@@ -75,21 +79,22 @@ func (l *Ledger) clear(now time.Time) {
 }
 
 // forget: the cookie is over, or is not Secure any more.
-func (l *Ledger) forget(client string, p place, name string) {
-	if l == nil || !l.some.Load() {
+func (l *Ledger) forget(client Client, p place, name string) {
+	if l.empty() {
 		return
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	delete(l.until, maphash.Comparable(l.seed, remembering{client, p, name}))
+	delete(l.until, maphash.Comparable(l.seed, remembering{client.ClientName(), p, name}))
 }
 
 // has reports whether the client's cookie of that name, sent to host, is one that was
 // set with Secure. With again it is remembered anew from now.
-func (l *Ledger) has(client, host, name string, now time.Time, again bool) (has bool) {
-	if l == nil || !l.some.Load() {
+func (l *Ledger) has(client Client, host, name string, now time.Time, again bool) (has bool) {
+	if l.empty() {
 		return false
 	}
+	who := client.ClientName()
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for labels := range 2 + strings.Count(host, ".") {
@@ -97,7 +102,7 @@ func (l *Ledger) has(client, host, name string, now time.Time, again bool) (has 
 		if !ok {
 			break
 		}
-		h := maphash.Comparable(l.seed, remembering{client, p, name})
+		h := maphash.Comparable(l.seed, remembering{who, p, name})
 		if l.until[h] <= now.Unix() {
 			continue
 		}

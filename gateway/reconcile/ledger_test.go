@@ -103,14 +103,14 @@ func TestLedgerIsBounded(t *testing.T) {
 		if i%2 == 0 {
 			end = noon
 		}
-		l.note("eva", at, fmt.Sprint(i), end, noon)
+		l.note(named("eva"), at, fmt.Sprint(i), end, noon)
 	}
-	l.note("eva", at, "last", noon.Add(time.Hour), noon)
+	l.note(named("eva"), at, "last", noon.Add(time.Hour), noon)
 	if n := len(l.until); n != mostRemembered/2+1 {
 		t.Errorf("%d are kept", n)
 	}
 	for i := range mostRemembered {
-		l.note("mallory", at, fmt.Sprint(i), noon.Add(time.Hour), noon)
+		l.note(named("mallory"), at, fmt.Sprint(i), noon.Add(time.Hour), noon)
 		if len(l.until) > mostRemembered {
 			t.Fatalf("%d are kept", len(l.until))
 		}

@@ -140,12 +140,12 @@ func (x *Exchange) setCookie(out h1.Fields, f h1.Field) h1.Fields {
 		x.note("Set-Cookie")
 		return out
 	case !c.secure && !(c.ends && ok) && !x.guards(name):
-		x.record(&c, ok, false)
+		x.record(&c, false)
 		return append(out, f)
 	}
 	marked := x.wasSecure(name)
 	if !sealed || c.ends { // else what the client has under that name is as secret as it was
-		x.record(&c, ok, c.secure)
+		x.record(&c, c.secure)
 	}
 	x.note("Set-Cookie")
 	seal, mark, first := c.place.sealedName(name), marking+name, len(out)
@@ -179,13 +179,11 @@ func (x *Exchange) setCookie(out h1.Fields, f h1.Field) h1.Fields {
 
 // record enters in the Ledger what c makes of its name; marked: it was Secure, and is
 // kept under that name.
-func (x *Exchange) record(c *setCookie, ok, marked bool) {
-	switch {
-	case x.Ledger == nil || !ok:
-	case marked && !c.ends:
-		x.Ledger.note(x.Client.ClientName(), c.place, string(c.name), c.end, x.Now)
-	case x.Ledger.some.Load():
-		x.Ledger.forget(x.Client.ClientName(), c.place, string(c.name))
+func (x *Exchange) record(c *setCookie, marked bool) {
+	if marked && !c.ends {
+		x.Ledger.note(x.Client, c.place, string(c.name), c.end, x.Now)
+	} else {
+		x.Ledger.forget(x.Client, c.place, string(c.name))
 	}
 }
 
