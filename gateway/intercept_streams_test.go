@@ -25,21 +25,26 @@ import (
 	"sallyport/policy"
 )
 
+// webSocketOrigin changes to WebSocket by TLS, and says what it is told.
+func (r *rig) webSocketOrigin() (addr string) {
+	return r.accept(func(raw net.Conn) {
+		c := tls.Server(raw, &tls.Config{Certificates: []tls.Certificate{r.cert}})
+		defer c.Close()
+		br := bufio.NewReader(c)
+		if q, err := http.ReadRequest(br); err != nil || q.Header.Get("Upgrade") != "websocket" {
+			return
+		}
+		fmt.Fprint(c, "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n")
+		_, _ = io.Copy(c, br)
+		_ = c.CloseWrite()
+	})
+}
+
 // TestInterceptCarriesWebSocket: a change of protocol inside, and what comes after it.
 func TestInterceptCarriesWebSocket(t *testing.T) {
 	onBothPaths(t, func(t *testing.T, path func(*Server)) {
 		r := newRig(t, interceptRules, path)
-		origin := r.accept(func(raw net.Conn) {
-			c := tls.Server(raw, &tls.Config{Certificates: []tls.Certificate{r.cert}})
-			defer c.Close()
-			br := bufio.NewReader(c)
-			if q, err := http.ReadRequest(br); err != nil || q.Header.Get("Upgrade") != "websocket" {
-				return
-			}
-			fmt.Fprint(c, "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n")
-			_, _ = io.Copy(c, br)
-			_ = c.CloseWrite()
-		})
+		origin := r.webSocketOrigin()
 		c, err := r.connectTLS(origin, nil)
 		if err != nil {
 			t.Fatal(err)
@@ -81,17 +86,7 @@ func TestInterceptCarriesWebSocket(t *testing.T) {
 func TestWebSocketInTheClearInsideEnds(t *testing.T) {
 	onBothPaths(t, func(t *testing.T, path func(*Server)) {
 		r := newRig(t, strings.Replace(interceptRules, "mode: intercept", "mode: [originate, intercept]", 1), path)
-		origin := r.accept(func(raw net.Conn) {
-			c := tls.Server(raw, &tls.Config{Certificates: []tls.Certificate{r.cert}})
-			defer c.Close()
-			br := bufio.NewReader(c)
-			if q, err := http.ReadRequest(br); err != nil || q.Header.Get("Upgrade") != "websocket" {
-				return
-			}
-			fmt.Fprint(c, "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n")
-			_, _ = io.Copy(c, br)
-			_ = c.CloseWrite()
-		})
+		origin := r.webSocketOrigin()
 		c, err := r.connect(origin)
 		if err != nil {
 			t.Fatal(err)
