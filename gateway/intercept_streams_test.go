@@ -14,7 +14,6 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
-	"runtime"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -108,9 +107,7 @@ func TestWebSocketInTheClearInsideEnds(t *testing.T) {
 		if in.Mode != policy.Originate || in.Kind != policy.Plain || in.Connect != out.ID || out.Mode != policy.Intercept || out.Outcome != Done {
 			t.Errorf("%+v\n%+v", in, out)
 		}
-		for r.server.Tunnels() > 0 { // its record is handed over first
-			runtime.Gosched()
-		}
+		until(t, "it is given up", func() bool { return r.server.Tunnels() == 0 }) // its record is handed over first
 	})
 }
 
