@@ -27,7 +27,7 @@ const (
 func (p *passage) admit() error {
 	rule := p.decision.Rule
 	l := rule.Limits
-	if l == nil || p.query.Kind == policy.Connect && p.decision.Mode == policy.Intercept { // what comes inside is counted
+	if l == nil || p.query.Kind == policy.Connect && p.decision.Mode != policy.Tunnel { // what comes inside is counted
 		return nil
 	}
 	p.rec.Limits = l.Name

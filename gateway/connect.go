@@ -22,6 +22,8 @@ func (p *passage) connect() {
 		p.tunnel()
 	case policy.Intercept:
 		p.intercept()
+	case policy.Originate:
+		p.announced()
 	default: // no answer to a CONNECT
 		p.refuse(&Error{
 			Status: http.StatusNotImplemented, Cause: "proxy_configuration_error", Outcome: Denied, Rule: p.decision.Rule.Name,

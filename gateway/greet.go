@@ -40,7 +40,7 @@ func (c *conn) greet() bool {
 			cfg = c.inside.config()
 		}
 		if cfg == nil {
-			c.deny(errNoTLS)
+			c.deny(c.inside.noTLS())
 			return false
 		}
 		if !c.shake(cfg) {

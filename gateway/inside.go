@@ -27,12 +27,12 @@ import (
 type inside struct {
 	s        *Server
 	live     *liveTunnel
-	query    policy.Query // the CONNECT's
-	identity Identity     // of who sent it
-	mint     func(host string, life time.Duration) (*tls.Certificate, error)
-	offer    []string      // what the client can choose from by ALPN
-	life     time.Duration // of the minted leaf; 0: as long as usual
-	bad      error         // why the origin is no good, and nothing is minted for it; nil: it is
+	query    policy.Query                                                    // the CONNECT's
+	identity Identity                                                        // of who sent it
+	mint     func(host string, life time.Duration) (*tls.Certificate, error) // nil: there is no TLS here
+	offer    []string                                                        // what the client can choose from by ALPN
+	life     time.Duration                                                   // of the minted leaf; 0: as long as usual
+	bad      error                                                           // why the origin is no good, and nothing is minted for it; nil: it is
 
 	once  sync.Once
 	fault *Error // why there was no TLS session; guarded by tunnels.mu
@@ -44,8 +44,37 @@ const (
 	http1ALPN = "http/1.1"
 )
 
-// config is how the client's TLS is met.
+// accept answers a CONNECT whose connection the gateway ends, and serves what comes
+// inside.
+func (p *passage) accept(in *inside) {
+	live, err := p.enter()
+	if err != nil {
+		p.refuse(err)
+		return
+	}
+	in.s, in.live, in.query, in.identity = p.s, live, p.query, p.identity
+	p.rec.Status = http.StatusOK
+	client, early, err := p.client.takeOver(established)
+	if err != nil {
+		p.s.tunnels.closed(live)
+		p.fail(gone(err).(*Error))
+		p.client.abort()
+		return
+	}
+	p.passed = true
+	p.s.conns.serve(p.s, arrival{client, in, early})
+}
+
+// announced accepts a CONNECT to port 80 in which requests for http://host/ come, as
+// browsers open ws:// through a proxy (WebSockets Standard; RFC 6455 §4.1). What it
+// means is what each of them means: no origin is met before there is one.
+func (p *passage) announced() { p.accept(&inside{}) }
+
+// config is how the client's TLS is met; nil: not at all.
 func (in *inside) config() *tls.Config {
+	if in.mint == nil {
+		return nil
+	}
 	cfg := &tls.Config{
 		MinVersion:                  tls.VersionTLS12,
 		NextProtos:                  in.offer,
@@ -64,6 +93,19 @@ func (in *inside) config() *tls.Config {
 }
 
 var errUnminted = errors.New("no certificate could be minted")
+
+// noTLS refuses a client that speaks TLS where the gateway meets none. A nil inside
+// is a client's own connection.
+func (in *inside) noTLS() *h1.Error {
+	if in == nil {
+		return errNoTLS
+	}
+	rule := in.live.rec.Decision.Rule.Name
+	fault := &h1.Error{Status: http.StatusBadRequest, Msg: fmt.Sprintf(
+		"rule %q originates, and takes a CONNECT to port 80 for requests in the clear, but the client speaks TLS in it: use http://%[2]s/ or ws://%[2]s/", rule, in.query.Host)}
+	in.failed(&Error{Outcome: Denied, Cause: "http_request_denied", Rule: rule, Err: fault})
+	return fault
+}
 
 // hello holds the ClientHello to the CONNECT: what is minted is for the host
 // that was decided about, and for no other (policy.md §4.5). A name hidden by ECH

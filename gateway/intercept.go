@@ -37,25 +37,7 @@ func (p *passage) intercept() {
 			return
 		}
 	}
-	live, err := p.enter()
-	if err != nil {
-		p.refuse(err)
-		return
-	}
-	in := &inside{
-		s: p.s, live: live, query: p.query, identity: p.identity, mint: p.gen.Mint,
-		offer: offered(rule, speaks), life: rule.Intercept.LeafTTL, bad: bad,
-	}
-	p.rec.Status = http.StatusOK
-	client, early, err := p.client.takeOver(established)
-	if err != nil {
-		p.s.tunnels.closed(live)
-		p.fail(gone(err).(*Error))
-		p.client.abort()
-		return
-	}
-	p.passed = true
-	p.s.conns.serve(p.s, arrival{client, in, early})
+	p.accept(&inside{mint: p.gen.Mint, offer: offered(rule, speaks), life: rule.Intercept.LeafTTL, bad: bad})
 }
 
 // plainInside reports whether the policy has something to say to a client that

@@ -72,8 +72,12 @@ type onebyte struct{ net.Conn }
 func (c *onebyte) Read(b []byte) (int, error) { return c.Conn.Read(b[:1]) }
 
 func (c *innerClient) get(path, host string) (int, string, error) {
-	fmt.Fprintf(c, "GET %s HTTP/1.1\r\nHost: %s\r\n\r\n", path, host)
-	res, err := http.ReadResponse(c.br, nil)
+	return getOver(c, c.br, path, host)
+}
+
+func getOver(to io.Writer, from *bufio.Reader, path, host string) (int, string, error) {
+	fmt.Fprintf(to, "GET %s HTTP/1.1\r\nHost: %s\r\n\r\n", path, host)
+	res, err := http.ReadResponse(from, nil)
 	if err != nil {
 		return 0, "", err
 	}

@@ -55,7 +55,8 @@ func (l *liveTunnel) allowed(pol *policy.Policy) bool {
 	}
 	q.At = time.Now()
 	d := pol.Decide(q)
-	return d.Mode == l.rec.Decision.Mode && d.Permit(l.rec.Origin.Addr.Addr()) == nil
+	at := l.rec.Origin.Addr.Addr() // none, where each request inside is asked about
+	return d.Mode == l.rec.Decision.Mode && (!at.IsValid() || d.Permit(at) == nil)
 }
 
 // cut ends the tunnel for a reason. tunnels.mu is held.

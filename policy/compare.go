@@ -115,17 +115,15 @@ func decideBoth(before, after *Policy, q Query) (b, a Decision, asked bool) {
 	if q.Kind != Inner {
 		return before.Decide(q), after.Decide(q), true
 	}
-	b, a = before.Decide(q.connect()), after.Decide(q.connect())
-	if b.Mode != Intercept && a.Mode != Intercept {
-		return b, a, false
-	}
-	if b.Mode == Intercept {
+	b, opened := before.connected(q)
+	a, open := after.connected(q)
+	if opened {
 		b = before.Decide(q)
 	}
-	if a.Mode == Intercept {
+	if open {
 		a = after.Decide(q)
 	}
-	return b, a, true
+	return b, a, opened || open
 }
 
 // Text writes c as people read it: what happens to requests by consequence,

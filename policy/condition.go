@@ -58,7 +58,7 @@ func (r *Rule) holds(c condition, w *walk) verdict {
 			return yes
 		}
 		if q.Kind == Connect {
-			return r.unseen()
+			return r.unseen(q)
 		}
 		path, err := w.cleanPath()
 		return verdictOf(err == nil && r.paths.holds(path, r.denies()))
@@ -67,7 +67,7 @@ func (r *Rule) holds(c condition, w *walk) verdict {
 			return yes
 		}
 		if q.Kind == Connect {
-			return r.unseen()
+			return r.unseen(q)
 		}
 		return verdictOf(slices.Contains(r.methods, q.Method))
 	case condSchedule:
@@ -94,14 +94,25 @@ func (r *Rule) judge(w *walk) verdict {
 	return v
 }
 
-// unseen is what a condition on the request is while only CONNECT is known. A
-// rule that can look inside, or that denies, waits for the request; one that
-// speaks only about plain requests does not speak about a CONNECT.
-func (r *Rule) unseen() verdict {
-	if r.has(Intercept) || r.denies() && !r.visibleOnly {
+// unseen is what a condition on the request is while only the CONNECT q is known.
+// A rule that can look inside, or that denies, waits for the request; one that
+// speaks only about plain requests does not speak about a CONNECT that none of
+// them come in.
+func (r *Rule) unseen(q *Query) verdict {
+	if r.looks() || r.announced(q) {
 		return look
 	}
 	return no
+}
+
+// looks reports whether r waits for the request at any CONNECT.
+func (r *Rule) looks() bool { return r.has(Intercept) || r.denies() && !r.visibleOnly }
+
+// announced reports whether q is, to r, a CONNECT in which requests for
+// http://host/ come: to port 80, where r originates and does not say that it
+// tunnels or intercepts that very port. Browsers open ws:// by it (WebSockets API).
+func (r *Rule) announced(q *Query) bool {
+	return q.Kind == Connect && q.Port == 80 && r.has(Originate) && (len(r.Modes) == 1 || !r.ports.has(80))
 }
 
 // portHolds compares ports, which speak about the origin. A plain request for
@@ -110,7 +121,7 @@ func (r *Rule) unseen() verdict {
 // way matches by either reading, and so does a deny.
 func (r *Rule) portHolds(q *Query) bool {
 	relayOnly := r.has(Relay) && len(r.Modes) == 1
-	if q.Kind != Plain {
+	if q.Kind != Plain && !r.announced(q) {
 		if relayOnly {
 			return r.relayPorts.has(q.Port)
 		}
@@ -129,9 +140,9 @@ func (r *Rule) portHolds(q *Query) bool {
 }
 
 // originPort is the port of the origin that a plain request means when it is
-// originated.
+// originated, or the requests that a CONNECT announces.
 func originPort(q *Query) uint16 {
-	if q.Scheme == "http" && q.Port == 80 {
+	if (q.Scheme == "http" || q.Kind == Connect) && q.Port == 80 {
 		return 443
 	}
 	return q.Port
@@ -139,6 +150,9 @@ func originPort(q *Query) uint16 {
 
 // serves is the mode of r that serves the query's kind; Deny when none does.
 func (r *Rule) serves(q *Query) Mode {
+	if r.announced(q) {
+		return Originate
+	}
 	for _, m := range r.Modes {
 		switch {
 		case q.Kind == Plain && m == Originate,

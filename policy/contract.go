@@ -36,6 +36,9 @@ func (d Decision) Contract() Contract {
 	switch d.Mode {
 	case Originate:
 		c.ClientLeg = "HTTP inside TLS to the gateway"
+		if d.kind == Connect {
+			c.ClientLeg = "CONNECT inside TLS to the gateway, then plain HTTP in it"
+		}
 	case Relay:
 		c.ClientLeg, c.Readers = "HTTP inside TLS to the gateway", "client, gateway, and everybody on the origin's wire"
 	case Tunnel:
@@ -50,13 +53,17 @@ func (d Decision) Contract() Contract {
 func (d Decision) plainContract() Contract {
 	switch d.Mode {
 	case Originate:
-		return Contract{
+		c := Contract{
 			OriginAuth: d.Rule.gatewayAuth(),
 			Readers:    "client, gateway, origin",
 			ClientSees: "none",
 			ClientLeg:  "plain HTTP",
 			OriginLeg:  d.Rule.verifiedTLS(),
 		}
+		if d.kind == Connect {
+			c.ClientLeg = "CONNECT, then plain HTTP"
+		}
+		return c
 	case Tunnel:
 		return Contract{
 			OriginAuth: "the client itself",

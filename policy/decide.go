@@ -25,6 +25,7 @@ type walk struct {
 
 	d      Decision
 	inside *Rule // the first intercept rule that must see the request
+	opens  *Rule // the first originate rule that must see the requests which a CONNECT announces
 	nobody *Rule // the first that must, and has a certificate in the user's name, which nobody has proven to be
 	blind  *Rule // the first deny that must see the request
 	match  *Rule // the first rule that holds
@@ -81,6 +82,7 @@ func (w *walk) heard(r *Rule, v verdict) (end bool) {
 		}
 		return false
 	}
+	announced := r.announced(&w.q)
 	switch {
 	case w.pathErr != nil:
 		w.d = w.d.deny(BadPath, r)
@@ -90,6 +92,10 @@ func (w *walk) heard(r *Rule, v verdict) (end bool) {
 	case v == ask:
 		w.d = w.d.deny(NeedIdentity, r)
 		return true
+	case v == look && announced:
+		if w.opens == nil {
+			w.opens = r
+		}
 	case v == look && r.has(Intercept):
 		if r.minted() && w.q.Client.User == "" {
 			if w.nobody == nil {
@@ -103,7 +109,7 @@ func (w *walk) heard(r *Rule, v verdict) (end bool) {
 	case v == look && w.blind == nil:
 		w.blind = r
 	}
-	w.reach = w.reach || r.has(Intercept) && r.reaches(w.q.Host)
+	w.reach = w.reach || (announced || r.has(Intercept)) && r.reaches(w.q.Host)
 	if v == yes {
 		w.match = r
 		return true
@@ -133,11 +139,19 @@ func (w *walk) decision() Decision {
 	if w.nobody != nil && (match == nil || match.serves(q) != Intercept) {
 		return d.deny(NoUser, w.nobody)
 	}
-	if match == nil {
-		return d
+	mode := Deny
+	if match != nil {
+		mode = match.serves(q)
 	}
-	mode := match.serves(q)
 	switch {
+	case w.opens != nil && mode != Tunnel && mode != Intercept: // which would serve the CONNECT itself
+		if !w.reach {
+			return d.deny(PrivateAddress, w.opens)
+		}
+		d.Mode, d.Reason, d.Rule, d.Port = Originate, ToLookInside, w.opens, w.opens.dialPort(Originate, q)
+		return d
+	case match == nil:
+		return d
 	case match.denies():
 		return d.deny(ByRule, match)
 	case mode == Deny:

@@ -179,6 +179,7 @@ func TestDetail(t *testing.T) {
 		{"GET http://t.example/", `rule "tunnel-only" serves only CONNECT (tunnel): use an https:// URL through the proxy`},
 		{"GET http://i.example/", `rule "inside" serves only CONNECT (intercept): use an https:// URL through the proxy`},
 		{"CONNECT o.example:443", `rule "originate-only" serves only plain HTTP (originate): send http://… to the proxy, which speaks TLS to the origin itself; do not use CONNECT`},
+		{"CONNECT o.example:80", `originate by rule "originate-only"`},
 		{"CONNECT r.example:80", `rule "relay-only" serves only plain HTTP (relay): send http://… to the proxy; do not use CONNECT`},
 		{"plain GET https://ra.example/", `rule "relay-any" serves only plain HTTP (relay): what was asked for as https never leaves in the clear`},
 	} {

@@ -73,7 +73,8 @@ func (p *Policy) Explain(q Query) Explanation {
 		return Explanation{Steps: []Step{p.step(q)}}
 	}
 	first := p.step(q.connect())
-	if first.Mode != Intercept {
+	if d, open := p.connected(q); !open {
+		first.conclude(d)
 		return Explanation{Steps: []Step{first}}
 	}
 	return Explanation{Steps: []Step{first, p.step(q)}}
@@ -108,7 +109,13 @@ func (p *Policy) step(q Query) Step {
 		}
 		s.Rules = append(s.Rules, c)
 	})
-	s.Decision = d
+	s.conclude(d)
+	return s
+}
+
+// conclude says what the walk came to.
+func (s *Step) conclude(d Decision) {
+	s.Decision, s.Contract, s.Limits = d, nil, ""
 	s.Mode, s.Reason, s.Rule, s.DialPort, s.Path, s.Detail = d.Mode, d.Reason, d.RuleName(), d.Port, d.Path, d.Detail()
 	if d.Rule != nil {
 		s.File, s.Line = d.Rule.File, d.Rule.Line
@@ -118,7 +125,6 @@ func (p *Policy) step(q Query) Step {
 		s.Contract = &c
 		s.Limits = d.Rule.Limits.String()
 	}
-	return s
 }
 
 // String is the request as a person would write it.

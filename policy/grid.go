@@ -102,7 +102,7 @@ func (c *cut) matters(axis, i int, r *Rule) bool {
 		// A rule that must see the request decides about its CONNECT, and so
 		// about requests that it then has nothing to say of; one that looks
 		// at the path refuses those it cannot read, before it looks further.
-		if r.unseen() == look || r.paths != nil || r.urls {
+		if r.looks() || r.has(Originate) && (r.methods != nil || r.when != nil) || r.paths != nil || r.urls {
 			return true
 		}
 	}
@@ -112,7 +112,7 @@ func (c *cut) matters(axis, i int, r *Rule) bool {
 // judge is what r says of a value: its verdict in the upper bits, and in the
 // lowest whatever else makes a difference to r.
 func (c *cut) judge(axis, i int, r *Rule) byte {
-	w, first, last, more := walk{}, condition(0), condition(0), false
+	w, first, last, more, told := walk{}, condition(0), condition(0), false, false
 	switch axis {
 	case axisClient:
 		w.q.Client, first, last = c.clients[i], condFrom, condFromExcept
@@ -130,6 +130,8 @@ func (c *cut) judge(axis, i int, r *Rule) byte {
 		f := c.forms[i]
 		w.q.Kind, w.q.Scheme, w.q.Port, first, last = f.kind, f.scheme, f.port, condPorts, condPorts
 		more = r.ClientTLS && !f.tls
+		connect := Query{Kind: Connect, Port: f.port} // which comes before what is inside it
+		told = f.kind != Plain && r.announced(&connect) && r.portHolds(&connect)
 	case axisMethod:
 		w.q.Kind, w.q.Method, first, last = Inner, c.methods[i], condMethods, condMethods
 	case axisPath:
@@ -148,7 +150,7 @@ func (c *cut) judge(axis, i int, r *Rule) byte {
 	if more {
 		b |= 1
 	}
-	if axis == axisHost && v != no && r.never.has(c.hosts[i]) {
+	if told || axis == axisHost && v != no && r.never.has(c.hosts[i]) {
 		b |= 1 << 7
 	}
 	return b

@@ -85,7 +85,7 @@ func (x *index) addPorts() {
 			at := len(x.rows.dense)
 			x.rows.dense = append(x.rows.dense, make([]uint64, x.rows.size)...)
 			for n, r := range x.rules {
-				blind := w.q.Kind == Connect && (r.methods != nil || r.paths != nil) && r.unseen() == no
+				blind := w.q.Kind == Connect && (r.methods != nil || r.paths != nil) && r.unseen(&w.q) == no
 				if r.holds(condPorts, &w) == yes && !blind {
 					x.rows.dense[at+n/64] |= 1 << (n % 64)
 				}

@@ -52,8 +52,9 @@ type search struct {
 }
 
 // meant reports whether a request is of a kind that r does something with.
-// The others it only refuses, with a hint to come another way.
-func (r *Rule) meant(q *Query) bool { return r.denies() || r.serves(q) != Deny }
+// The others it only refuses, with a hint to come another way; and a CONNECT that
+// announces requests is worth what they are.
+func (r *Rule) meant(q *Query) bool { return r.denies() || r.serves(q) != Deny && !r.announced(q) }
 
 // search looks for a request that r gets. It begins with requests that r
 // matches and asks the policy; who gets such a request instead is taken in,

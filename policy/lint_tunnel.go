@@ -49,7 +49,7 @@ func (l *lintRun) sample(q Query) string {
 
 // mayLook reports whether the rule may have to see the request at a CONNECT.
 func (r *Rule) mayLook() bool {
-	return r.unseen() == look && (r.methods != nil || r.paths != nil || r.urls || r.when != nil && r.when.readsRequest)
+	return r.looks() && (r.methods != nil || r.paths != nil || r.urls || r.when != nil && r.when.readsRequest)
 }
 
 // meet looks for a CONNECT about which looks must see the request and that the

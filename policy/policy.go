@@ -24,7 +24,7 @@ type Kind uint8
 
 const (
 	Plain   Kind = iota // absolute-form (or reverse-mapped origin-form) request in the clear
-	Connect             // CONNECT host:port
+	Connect             // CONNECT host:port; to port 80, Originate takes it for the announcement of requests in the clear, of Kind Plain
 	Inner               // a request inside an intercepted connection
 )
 
@@ -70,7 +70,7 @@ const (
 	NoRule                       // no rule matched: default deny
 	WrongKind                    // Rule matched but serves only the other kind of request (policy.md §4.4)
 	Blind                        // Rule, a deny, must see the request, and the tunnel that follows would hide it
-	ToLookInside                 // Rule intercepts because it needs to see the request (Mode is Intercept)
+	ToLookInside                 // Rule needs to see the request, so the connection is opened: by Intercept, or by Originate when it is announced in the clear
 	PrivateAddress               // the address literal asked for is private or special, and Rule does not name it
 	BadPath                      // the path cannot be brought to one canonical form (answer 400)
 	NeedIdentity                 // Rule cannot be judged before the client says who it is (answer 407)

@@ -92,17 +92,35 @@ func (c *compiler) testClient(n *node) Client {
 	return cl
 }
 
-// outcome is what becomes of a request that may take two decisions: an https
-// URL is a CONNECT and, when that is intercepted, the request inside.
+// outcome is what becomes of a request as a client writes it, which a mapping may
+// make another one of.
 func (p *Policy) outcome(q Query) Decision {
+	q, _ = p.mapped(q)
+	return p.DecideAll(q)
+}
+
+// DecideAll is Decide with the decision that must come first: a request of Kind
+// Inner is decided only when p opens the connection that it would come in, and
+// otherwise gets what the CONNECT gets.
+func (p *Policy) DecideAll(q Query) Decision {
 	if q.Kind != Inner {
-		q, _ = p.mapped(q)
 		return p.Decide(q)
 	}
-	if d := p.Decide(q.connect()); d.Mode != Intercept {
-		return d
+	d, open := p.connected(q)
+	if open {
+		return p.Decide(q)
 	}
-	return p.Decide(q)
+	return d
+}
+
+// connected is what becomes of the CONNECT before q, a request in TLS inside it.
+// Open says that the gateway ends that TLS, and that q is decided on its own.
+func (p *Policy) connected(q Query) (d Decision, open bool) {
+	d = p.Decide(q.connect())
+	if d.Mode == Originate { // for requests in the clear, and no others
+		return d.deny(WrongKind, d.Rule), false
+	}
+	return d, d.Mode == Intercept
 }
 
 // connect is the CONNECT that precedes a request inside it.

@@ -123,7 +123,7 @@ func (r *Rule) urlsHold(w *walk) verdict {
 		return yes
 	}
 	if q.Kind == Connect {
-		return r.unseen()
+		return r.unseen(q)
 	}
 	path, err := w.cleanPath()
 	if err != nil {

@@ -139,7 +139,7 @@ func (e *expression) holds(w *walk, r *Rule) verdict {
 		return verdictOf(bool(out))
 	case *types.Unknown:
 		if w.q.Kind == Connect && !e.waitsForClient(out) {
-			return r.unseen()
+			return r.unseen(&w.q)
 		}
 		return ask
 	}

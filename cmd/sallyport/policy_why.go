@@ -164,22 +164,10 @@ func whyOf(p *policy.Policy, r recorded) why {
 	w := why{SamePolicy: r.of(p), Revision: p.Revision, Explanation: p.Explain(r.Query)}
 	w.Recorded = recordedText{r.outcome(), r.Audited, r.Revision, r.ID, r.Query.At, r.Done, r.Error}
 	if !w.SamePolicy {
-		d = decideAgain(p, r.Query)
+		d = p.DecideAll(r.Query)
 	}
 	w.Same, w.Decided, w.Audited = r.same(d), outcomeOf(d), auditedName(d)
 	return w
-}
-
-// decideAgain decides a recorded query as it would come up under p: a request
-// inside a connection only if p opens that connection.
-func decideAgain(p *policy.Policy, q policy.Query) policy.Decision {
-	if q.Kind == policy.Inner {
-		outer := policy.Query{Client: q.Client, Kind: policy.Connect, Host: q.Host, Port: q.Port, At: q.At, ClientTLS: q.ClientTLS, MayAsk: q.MayAsk}
-		if d := p.Decide(outer); d.Mode != policy.Intercept {
-			return d
-		}
-	}
-	return p.Decide(q)
 }
 
 // String is what the command prints.

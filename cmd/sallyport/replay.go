@@ -170,12 +170,12 @@ func (r *replay) judge(l logLine) judged {
 	}
 	switch {
 	case r.before != nil:
-		j.before, j.after = decideAgain(r.before, q), decideAgain(r.after, q)
+		j.before, j.after = r.before.DecideAll(q), r.after.DecideAll(q)
 	case j.verified:
 		j.same = true
 		return j
 	default:
-		j.after = decideAgain(r.after, q)
+		j.after = r.after.DecideAll(q)
 		j.before = j.rec.decision(j.after)
 	}
 	j.consequence = policy.ConsequenceOf(j.before, j.after)

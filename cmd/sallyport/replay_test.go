@@ -36,7 +36,7 @@ func TestReplayIsWhatEachPolicyDecides(t *testing.T) {
 		for range 100 {
 			q := randomQuery(c)
 			log.Write(written(old, q, old.Decide(q)))
-			b, a := decideAgain(old, q), decideAgain(next, q)
+			b, a := old.DecideAll(q), next.DecideAll(q)
 			consequence := policy.ConsequenceOf(b, a)
 			if consequence == 0 {
 				unchanged++
@@ -117,14 +117,14 @@ func TestReplayAgainstTheRecord(t *testing.T) {
 				}
 				q.Client.Addr, q.At = netip.MustParseAddr("10.0.0.1"), time.Unix(1e9, 0)
 				d := old.Decide(q)
-				if q.Kind == policy.Inner && decideAgain(old, q) != d {
+				if q.Kind == policy.Inner && old.DecideAll(q) != d {
 					continue // no request inside a connection that is not opened
 				}
 				rec, err := readRecord(written(old, q, d))
 				if err != nil {
 					t.Fatal(err)
 				}
-				after := decideAgain(next, q)
+				after := next.DecideAll(q)
 				got, want := policy.ConsequenceOf(rec.decision(after), after), policy.ConsequenceOf(d, after)
 				const untold = policy.Trusts | policy.Terms
 				if want &^= untold; got != want && !(want == 0 && got&(policy.AnotherRule|policy.Refuses) == got) {
