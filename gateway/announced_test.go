@@ -5,6 +5,7 @@ package gateway
 
 import (
 	"bufio"
+	"context"
 	"crypto/tls"
 	"errors"
 	"fmt"
@@ -13,6 +14,7 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+	"time"
 
 	"sallyport/policy"
 )
@@ -153,6 +155,32 @@ func TestAnnouncedMeetsNoTLS(t *testing.T) {
 			if rec.Origin.Addr.IsValid() {
 				t.Errorf("the origin was met: %+v", rec)
 			}
+		}
+	})
+}
+
+// TestAnnouncedEndsWithTheDrain: as what is intercepted does.
+func TestAnnouncedEndsWithTheDrain(t *testing.T) {
+	onBothPaths(t, func(t *testing.T, path func(*Server)) {
+		r := newRig(t, interceptRules, path)
+		r.follow(announcedRules(r.httpOrigin(true), ""))
+		asked, br := r.announce()
+		if status, _, err := getOver(asked, br, "/5", "127.0.0.1"); status != http.StatusOK {
+			t.Fatal(status, err)
+		}
+		_, silent := r.announce()
+		ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+		defer cancel()
+		if err := r.server.Shutdown(ctx); err != nil {
+			t.Error(err)
+		}
+		for _, br := range []*bufio.Reader{br, silent} {
+			if _, err := br.ReadByte(); err == nil {
+				t.Error("the client was told something")
+			}
+		}
+		if rec := r.recordOf(http.MethodConnect); rec == nil || r.server.Tunnels() != 0 {
+			t.Errorf("%+v, %d are open", rec, r.server.Tunnels())
 		}
 	})
 }
