@@ -184,3 +184,31 @@ func TestAnnouncedEndsWithTheDrain(t *testing.T) {
 		}
 	})
 }
+
+// TestAnnouncedByHTTP2: the same in a stream, by which browsers come to an https proxy.
+func TestAnnouncedByHTTP2(t *testing.T) {
+	r := newTLSRig(t, interceptRules)
+	r.follow(announcedRules(r.httpOrigin(true), "  - {name: no, from: any, to: any, paths: /7, mode: deny}\n"))
+	by := r.transport2()
+	for range 2 {
+		c, status := r.connect2(by, "127.0.0.1:80")
+		if status != http.StatusOK {
+			t.Fatal(status)
+		}
+		br := bufio.NewReader(c)
+		for path, want := range map[string]int{"/5": http.StatusOK, "/7": http.StatusForbidden, "/90000": http.StatusOK} {
+			if status, text, err := getOver(c, br, path, "127.0.0.1"); err != nil || status != want {
+				t.Errorf("%s: %d, %d bytes, %v; want %d", path, status, len(text), err, want)
+			}
+			<-r.handed
+			if rec := r.recordOf(http.MethodGet); rec.Kind != policy.Plain || rec.Connect == "" {
+				t.Errorf("%+v", rec)
+			}
+		}
+		c.Close()
+		<-r.handed
+		if rec := r.recordOf(http.MethodConnect); rec.Mode != policy.Originate || rec.Outcome != Done || rec.ClientTLS == nil {
+			t.Errorf("%+v", rec)
+		}
+	}
+}
