@@ -12,6 +12,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/netip"
 	"strings"
 	"testing"
 	"time"
@@ -157,6 +158,17 @@ func TestAnnouncedMeetsNoTLS(t *testing.T) {
 			}
 		}
 	})
+}
+
+// TestAnnouncedNamesAddressesAsURLsDo: what a client is told to use can be used.
+func TestAnnouncedNamesAddressesAsURLsDo(t *testing.T) {
+	in := &inside{
+		s: &Server{}, live: &liveTunnel{rec: &Record{Decision: policy.Decision{Rule: &policy.Rule{Name: "web"}}}},
+		query: policy.Query{Host: policy.Host{Addr: netip.MustParseAddr("2001:db8::1")}, Port: 80},
+	}
+	if msg := in.noTLS().Msg; !strings.HasSuffix(msg, "use http://[2001:db8::1]/ or ws://[2001:db8::1]/") {
+		t.Error(msg)
+	}
 }
 
 // TestAnnouncedEndsWithTheDrain: as what is intercepted does.

@@ -102,7 +102,7 @@ func (in *inside) noTLS() *h1.Error {
 	}
 	rule := in.live.rec.Decision.Rule.Name
 	fault := &h1.Error{Status: http.StatusBadRequest, Msg: fmt.Sprintf(
-		"rule %q originates, and takes a CONNECT to port 80 for requests in the clear, but the client speaks TLS in it: use http://%[2]s/ or ws://%[2]s/", rule, in.query.Host)}
+		"rule %q originates, and takes a CONNECT to port 80 for requests in the clear, but the client speaks TLS in it: use http://%[2]s/ or ws://%[2]s/", rule, target{host: in.query.Host}.authority("http", 80))}
 	in.failed(&Error{Outcome: Denied, Cause: "http_request_denied", Rule: rule, Err: fault})
 	return fault
 }
