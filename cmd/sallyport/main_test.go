@@ -10,6 +10,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -49,6 +50,7 @@ func TestScriptsByNetHTTP(t *testing.T) {
 	for _, f := range files {
 		switch name := filepath.Base(f); {
 		case strings.HasPrefix(name, "policy_"), strings.HasPrefix(name, "engine_"), strings.HasPrefix(name, "ca_"): // nothing is served; or of the engine alone
+		case slices.Contains([]string{"cert_inspect.txtar", "cert_list.txtar", "cert_verify.txtar", "cert_watch.txtar"}, name): // nothing is served
 		case strings.HasPrefix(name, "demo"): // its gateway is of its own making, whatever the environment says
 		case name == "tls_testssl.txtar": // two minutes about handshakes, which are the same
 		default:
