@@ -230,6 +230,13 @@ func TestFallback(t *testing.T) {
 	})
 }
 
+// pass lets time go by in the bubble of synctest, which takes none: when it returns,
+// whatever that woke has come to rest.
+func pass(d time.Duration) {
+	time.Sleep(d)
+	synctest.Wait()
+}
+
 // TestShortLife: certificates of 90 seconds are renewed for three hours, no client
 // is ever shown an expired one, and each has a key of its own.
 func TestShortLife(t *testing.T) {
@@ -241,7 +248,7 @@ func TestShortLife(t *testing.T) {
 			if c := b.shown(gw); issuerOf(c) != "ACME Root" || time.Now().After(c.NotAfter) {
 				t.Fatalf("%v: shown one of %s until %v", time.Now(), issuerOf(c), c.NotAfter)
 			}
-			time.Sleep(time.Minute)
+			pass(time.Minute)
 		}
 		_, n := b.server.count()
 		if n < 3*60 || n > 3*60*3/2 { // one about every 57 to 60 seconds
@@ -259,7 +266,7 @@ func TestShortLife(t *testing.T) {
 		}
 		stop()
 		requests, _ := b.server.count()
-		time.Sleep(24 * time.Hour)
+		pass(24 * time.Hour)
 		if after, _ := b.server.count(); after != requests {
 			t.Errorf("%d requests to the authority after the end", after-requests)
 		}
@@ -284,8 +291,7 @@ func TestAutocertEnds(t *testing.T) {
 		if first == (weak.Pointer[autocert.Manager]{}) {
 			t.Fatal("nothing was obtained")
 		}
-		time.Sleep(3 * time.Hour) // two more of its attempts
-		synctest.Wait()
+		pass(3 * time.Hour) // two more of its attempts
 		runtime.GC()
 		if first.Value() != nil {
 			t.Error("it still waits to renew")
@@ -312,7 +318,7 @@ func TestRefusedNonceIsNoRefusal(t *testing.T) {
 				return &acme.Error{StatusCode: 400, ProblemType: "urn:ietf:params:acme:error:badNonce", Detail: "stale"}
 			}
 			defer b.start()()
-			time.Sleep(2 * time.Second) // the bubble's clock
+			pass(2 * time.Second)
 			got := b.said(Warn)
 			if ours := issuerOf(b.shown(gw)) == "ACME Root"; ours != (level == Info) || (got != nil) != (level == Warn) {
 				t.Errorf("%d refusals in a row: issued %v, complaints %q", refusals, ours, got)
@@ -335,13 +341,13 @@ func TestRenewalFails(t *testing.T) {
 			return &acme.Error{StatusCode: 503, ProblemType: "urn:ietf:params:acme:error:serverInternal", Detail: "out for lunch"}
 		}
 		b.server.mu.Unlock()
-		time.Sleep(59 * 24 * time.Hour)
+		pass(59 * 24 * time.Hour)
 		if got := b.said(Warn); got != nil { // the earliest is 33 days before the end
 			if !strings.Contains(got[0], "out for lunch") {
 				t.Errorf("too early: %q", got)
 			}
 		}
-		time.Sleep(4 * 24 * time.Hour)
+		pass(4 * 24 * time.Hour)
 		got := b.said(Warn)
 		if len(got) == 0 || len(got) > 8*24 || b.said(Error) != nil {
 			t.Errorf("%d warnings in four days", len(got))
@@ -351,14 +357,14 @@ func TestRenewalFails(t *testing.T) {
 				t.Errorf("said %q, not %q", got[0], want)
 			}
 		}
-		time.Sleep(20 * 24 * time.Hour)
+		pass(20 * 24 * time.Hour)
 		if got := b.said(Error); len(got) == 0 || !strings.Contains(got[0], "the certificate expires in ") {
 			t.Errorf("a sixth of its life before the end: %q", got)
 		}
 		if c := b.shown(gw); issuerOf(c) != "ACME Root" {
 			t.Error("it is still valid")
 		}
-		time.Sleep(10 * 24 * time.Hour)
+		pass(10 * 24 * time.Hour)
 		if c := b.shown(gw); issuerOf(c) != "Fallback Root" {
 			t.Error("an expired certificate is shown")
 		}
@@ -371,7 +377,7 @@ func TestRenewalFails(t *testing.T) {
 		b.server.mu.Lock()
 		b.server.fail = nil
 		b.server.mu.Unlock()
-		time.Sleep(2 * time.Hour)
+		pass(2 * time.Hour)
 		if c := b.shown(gw); issuerOf(c) != "ACME Root" {
 			t.Error("not renewed after the authority is back")
 		}
@@ -388,14 +394,14 @@ func TestRenewalFailsForShortLife(t *testing.T) {
 		b.server.mu.Lock()
 		b.server.fail = func(string) *acme.Error { return &acme.Error{StatusCode: 400, Detail: "no"} }
 		b.server.mu.Unlock()
-		time.Sleep(70 * time.Second)
+		pass(70 * time.Second)
 		if got := b.said(Warn); len(got) == 0 || len(got) > 3 {
 			t.Errorf("%d warnings in ten seconds: %q", len(got), got)
 		}
 		b.server.mu.Lock()
 		b.server.fail = nil
 		b.server.mu.Unlock()
-		time.Sleep(19 * time.Second)
+		pass(19 * time.Second)
 		if c := b.shown(gw); issuerOf(c) != "ACME Root" {
 			t.Error("not renewed in the twenty seconds that were left")
 		}
@@ -409,11 +415,11 @@ func TestAuthorityThatFailsForEver(t *testing.T) {
 		b := newBench(t, gw)
 		b.server.fail = func(string) *acme.Error { return &acme.Error{StatusCode: 500, Detail: "broken"} }
 		defer b.start()()
-		time.Sleep(20 * time.Second)
+		pass(20 * time.Second)
 		if n, _ := b.server.count(); n > 5 {
 			t.Errorf("%d requests in the first attempt", n)
 		}
-		time.Sleep(24 * time.Hour)
+		pass(24 * time.Hour)
 		if n, _ := b.server.count(); n > 5*(24+8) {
 			t.Errorf("%d requests in a day", n)
 		}
@@ -431,11 +437,11 @@ func TestHangingAuthority(t *testing.T) {
 		b := newBench(t, gw)
 		b.server.hang = true
 		stop := b.start()
-		time.Sleep(2*time.Minute + time.Second)
+		pass(2*time.Minute + time.Second)
 		if got := b.said(Error); len(got) != 1 || !strings.Contains(got[0], "context deadline exceeded: it took too long; can it be reached from here?") {
 			t.Errorf("said %q", got)
 		}
-		time.Sleep(time.Minute) // into the next attempt
+		pass(time.Minute) // into the next attempt
 		begin := time.Now()
 		stop()
 		if d := time.Since(begin); d > 0 {
@@ -515,7 +521,7 @@ func TestAccount(t *testing.T) {
 		}
 		thumb := b.server.thumb
 		b.server.mu.Unlock()
-		time.Sleep(time.Hour)
+		pass(time.Hour)
 		stop()
 		if b.server.thumb != thumb {
 			t.Error("another account")

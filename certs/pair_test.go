@@ -114,19 +114,19 @@ func TestPairExpires(t *testing.T) {
 		a := issue(t, root, x509.Certificate{DNSNames: []string{gw}, NotBefore: time.Now(), NotAfter: time.Now().Add(90 * 24 * time.Hour)})
 		b.Keeper = &Keeper{Files: []Pair{{Cert: a.certFile(), Key: a.keyFile()}}, Report: b.Report}
 		defer b.start()()
-		time.Sleep(59 * 24 * time.Hour)
+		pass(59 * 24 * time.Hour)
 		if got := b.said(Warn); got != nil {
 			t.Errorf("too early: %q", got)
 		}
-		time.Sleep(2 * 24 * time.Hour)
+		pass(2 * 24 * time.Hour)
 		if got := b.said(Warn); len(got) < 1 || len(got) > 25 || !strings.HasSuffix(got[0], "the certificate expires on 2000-03-31 00:00 UTC: renew it") {
 			t.Errorf("a third before the end: %q", got)
 		}
-		time.Sleep(28 * 24 * time.Hour)
+		pass(28 * 24 * time.Hour)
 		if got := b.said(Error); len(got) == 0 || !strings.HasSuffix(got[0], ": renew it") {
 			t.Errorf("in the last days: %q", got)
 		}
-		time.Sleep(2 * 24 * time.Hour)
+		pass(2 * 24 * time.Hour)
 		if got := b.said(Error); len(got) == 0 || !strings.HasSuffix(got[len(got)-1], "the certificate expired on 2000-03-31 00:00 UTC and is not shown any more: renew it") {
 			t.Errorf("expired: %q", got)
 		}
