@@ -66,8 +66,8 @@ func (p *passage) accept(in *inside) {
 }
 
 // announced accepts a CONNECT to port 80 in which requests for http://host/ come, as
-// browsers open ws:// through a proxy (WebSockets Standard; RFC 6455 §4.1). What it
-// means is what each of them means: no origin is met before there is one.
+// browsers ask for ws:// (RFC 6455 §4.1). What it means is what each of them means: no
+// origin is met before there is one.
 func (p *passage) announced() { p.accept(&inside{}) }
 
 // config is how the client's TLS is met; nil: not at all.

@@ -110,7 +110,7 @@ func (r *Rule) looks() bool { return r.has(Intercept) || r.denies() && !r.visibl
 
 // announced reports whether q is, to r, a CONNECT in which requests for
 // http://host/ come: to port 80, where r originates and does not say that it
-// tunnels or intercepts that very port. Browsers open ws:// by it (WebSockets API).
+// tunnels or intercepts that very port. Browsers ask for ws:// so (RFC 6455 §4.1).
 func (r *Rule) announced(q *Query) bool {
 	return q.Kind == Connect && q.Port == 80 && r.has(Originate) && (len(r.Modes) == 1 || !r.ports.has(80))
 }
