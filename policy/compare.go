@@ -115,8 +115,8 @@ func decideBoth(before, after *Policy, q Query) (b, a Decision, asked bool) {
 	if q.Kind != Inner {
 		return before.Decide(q), after.Decide(q), true
 	}
-	b, opened := before.connected(q)
-	a, open := after.connected(q)
+	b, opened := before.Decide(q.connect()).forTLS()
+	a, open := after.Decide(q.connect()).forTLS()
 	if opened {
 		b = before.Decide(q)
 	}

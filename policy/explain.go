@@ -73,7 +73,7 @@ func (p *Policy) Explain(q Query) Explanation {
 		return Explanation{Steps: []Step{p.step(q)}}
 	}
 	first := p.step(q.connect())
-	if d, open := p.connected(q); !open {
+	if d, open := first.Decision.forTLS(); !open {
 		first.conclude(d)
 		return Explanation{Steps: []Step{first}}
 	}

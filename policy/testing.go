@@ -106,17 +106,16 @@ func (p *Policy) DecideAll(q Query) Decision {
 	if q.Kind != Inner {
 		return p.Decide(q)
 	}
-	d, open := p.connected(q)
+	d, open := p.Decide(q.connect()).forTLS()
 	if open {
 		return p.Decide(q)
 	}
 	return d
 }
 
-// connected is what becomes of the CONNECT before q, a request in TLS inside it.
-// Open says that the gateway ends that TLS, and that q is decided on its own.
-func (p *Policy) connected(q Query) (d Decision, open bool) {
-	d = p.Decide(q.connect())
+// forTLS is what d, about a CONNECT, comes to for TLS inside it. Open says that the
+// gateway ends that TLS, and that each request in it is decided on its own.
+func (d Decision) forTLS() (_ Decision, open bool) {
 	if d.Mode == Originate { // for requests in the clear, and no others
 		return d.deny(WrongKind, d.Rule), false
 	}
