@@ -197,6 +197,49 @@ func TestHTTP3OriginStartedAnew(t *testing.T) {
 	}
 }
 
+// TestHTTP3OriginThatDiesSilently: an origin that goes without a word while it thinks about
+// a request, or in the middle of an answer, has ended the connection. It is not late, which
+// it was said to be: it was a 504 that depended on when its last packet came.
+func TestHTTP3OriginThatDiesSilently(t *testing.T) {
+	r := newRig(t, openOrigins)
+	r.meetsBy("h3")
+	asked := make(chan struct{}, 2)
+	o := r.newest(http.HandlerFunc(func(w http.ResponseWriter, q *http.Request) {
+		if q.Method == "GET" {
+			fmt.Fprint(w, "the first half")
+			_ = http.NewResponseController(w).Flush()
+		}
+		asked <- struct{}{}
+		<-q.Context().Done()
+	}))
+	c, d := r.asker(), r.asker()
+	fmt.Fprintf(c, "POST http://%s/ HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\n\r\n", o.addr)
+	fmt.Fprintf(d, "GET http://%s/ HTTP/1.1\r\nHost: a\r\n\r\n", o.addr)
+	half, err := http.ReadResponse(d.br, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	<-asked
+	<-asked
+	o.mute()
+	res, err := http.ReadResponse(c.br, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if res.StatusCode != http.StatusBadGateway {
+		t.Errorf("the request that was thought about: %d", res.StatusCode)
+	}
+	if all, err := io.ReadAll(half.Body); err == nil {
+		t.Errorf("half an answer passes for %q", all)
+	}
+	for range 2 {
+		rec := r.record()
+		if want := map[string]string{"POST": "connection_terminated", "GET": "http_response_incomplete"}; rec.Cause != want[rec.Method] {
+			t.Errorf("%s: %s %v", rec.Method, rec.Cause, rec.Err)
+		}
+	}
+}
+
 // TestHTTP3OriginThatSaysGoodbye: what it says it has not looked at is asked again, whatever
 // it is, and elsewhere if need be.
 func TestHTTP3OriginThatSaysGoodbye(t *testing.T) {

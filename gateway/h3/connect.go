@@ -31,7 +31,7 @@ const (
 // Times of a connection.
 const (
 	aliveTime = 5 * time.Second  // between signs of life, also of one that is waited on
-	deadTime  = 15 * time.Second // without any the connection is over
+	deadTime  = 15 * time.Second // behind the last one asked for the connection is over (RFC 9000 §10.1)
 )
 
 var transport = quic.Config{

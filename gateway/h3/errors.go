@@ -39,8 +39,8 @@ func (e *Error) Unwrap() []error {
 }
 
 var (
-	// errSilent is a connection on which nothing has come since something was asked:
-	// the origin was started anew, and does not know it.
+	// errSilent is a connection on which nothing has come for too long: the origin is
+	// gone, or was started anew and does not know it.
 	errSilent = errors.New("the connection is no more")
 
 	// errFull is one on which the origin allows no further request now.
@@ -64,6 +64,9 @@ const unasked = "http3: conn unusable"
 func (x *exchange) judge(c *Conn, err error) *Error {
 	if cause := context.Cause(x.ctx); cause != nil && (cause == errFull || cause == errLate || cause == errSilent) {
 		err = cause
+	}
+	if idle := (*quic.IdleTimeoutError)(nil); errors.As(err, &idle) {
+		err = errSilent // no timeout: the answer is not late, there is nobody left to give it
 	}
 	e := &Error{Err: err, Lost: err == errSilent || ended(err) || !c.alive()}
 	var h *http3.Error
@@ -89,8 +92,7 @@ func ended(err error) bool {
 	var (
 		application *quic.ApplicationError
 		transport   *quic.TransportError
-		idle        *quic.IdleTimeoutError
 		reset       *quic.StatelessResetError
 	)
-	return errors.As(err, &application) || errors.As(err, &transport) || errors.As(err, &idle) || errors.As(err, &reset)
+	return errors.As(err, &application) || errors.As(err, &transport) || errors.As(err, &reset)
 }
