@@ -62,7 +62,8 @@ func (b *bench) keeper(names ...string) *Keeper {
 	return k
 }
 
-// start loads and runs the Keeper until the test ends.
+// start loads and runs the Keeper, in a synctest bubble, until it is stopped; an order that
+// was on its way then has come to its end, too.
 func (b *bench) start() (stop func()) {
 	b.t.Helper()
 	if err := b.Load(b.t.Context()); err != nil {
@@ -74,7 +75,11 @@ func (b *bench) start() (stop func()) {
 		b.Run(ctx)
 		close(done)
 	}()
-	return func() { cancel(); <-done }
+	return func() {
+		cancel()
+		<-done
+		synctest.Wait()
+	}
 }
 
 // said are the reports at least as loud as level, and forgets them.
@@ -146,7 +151,12 @@ func TestObtains(t *testing.T) {
 func TestOtherAuthority(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newBench(t, gw)
-		b.start()()
+		stop := b.start()
+		synctest.Wait()
+		if c := b.shown(gw); issuerOf(c) != "ACME Root" {
+			t.Fatalf("the first authority has issued nothing: shown is one of %s", issuerOf(c))
+		}
+		stop()
 		b.Keeper = b.keeper(gw)
 		b.ACME.Directory = "https://acme.test/directory?2"
 		if err := b.Load(t.Context()); err != nil {
