@@ -33,6 +33,7 @@ func (r *rig) asker() *asker {
 // get asks for a URL.
 func (a *asker) get(url string) (*http.Response, string) {
 	a.tb.Helper()
+	_ = a.SetDeadline(time.Now().Add(time.Minute))
 	return say(a.tb, a, a.br, "GET "+url+" HTTP/1.1\r\nHost: a\r\n\r\n")
 }
 
