@@ -152,6 +152,7 @@ func (w *twins) hold(d dialogue, by *twin) *seen {
 	c.Close()
 	s := &seen{}
 	s.read(string(in), err != nil || mute, by)
+	by.rest(w.t)
 	for len(by.records) > 0 {
 		s.records = append(s.records, <-by.records)
 	}
@@ -162,6 +163,13 @@ func (w *twins) hold(d dialogue, by *twin) *seen {
 	by.server.transports.close()
 	s.heard = w.origin.settle()
 	return s
+}
+
+// rest waits until all that a client has begun is over and its record handed over, which
+// may be after its connection has ended: the next dialogue would take it for its own.
+func (w *twin) rest(t *testing.T) {
+	w.server.passages.Wait()
+	until(t, "the tunnels are over", func() bool { return w.server.tunnels.count() == 0 })
 }
 
 // speak reports whether it could say all.
