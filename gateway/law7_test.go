@@ -55,15 +55,11 @@ func newCrowd(t *testing.T, path func(*Server)) *crowd {
 `)
 	// One session ticket key for all: whoever offers an origin another's session is believed.
 	var ticket [32]byte
-	start := func(addr string, h2 bool) string {
+	start := func(l net.Listener, h2 bool) string {
 		pool := x509.NewCertPool()
 		pool.AddCert(c.issuer.Leaf)
 		origin := httptest.NewUnstartedServer(nil)
 		origin.Listener.Close()
-		l, err := net.Listen("tcp", addr)
-		if err != nil {
-			t.Skipf("no origin at %s: %v", addr, err)
-		}
 		origin.Listener = l
 		me := l.Addr().String()
 		origin.Config.Handler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { c.meet(me, w, r) })
@@ -77,11 +73,33 @@ func newCrowd(t *testing.T, path func(*Server)) *crowd {
 		t.Cleanup(origin.Close)
 		return me
 	}
-	first := start("127.0.0.1:0", false)
-	_, port, _ := net.SplitHostPort(first)
-	c.origins = []string{first, start("127.0.0.2:"+port, false), start("127.0.0.1:0", false), start("127.0.0.3:0", true), c.startHTTP3(t, "127.0.0.4:0", ticket)}
+	one, two := listenOnOnePort(t, "127.0.0.1", "127.0.0.2")
+	c.origins = []string{start(one, false), start(two, false), start(listenAt(t, "127.0.0.1:0"), false), start(listenAt(t, "127.0.0.3:0"), true), c.startHTTP3(t, "127.0.0.4:0", ticket)}
 	c.reload()
 	return c
+}
+
+func listenAt(t *testing.T, addr string) net.Listener {
+	l, err := net.Listen("tcp", addr)
+	if err != nil {
+		t.Skipf("no origin at %s: %v", addr, err)
+	}
+	return l
+}
+
+// listenOnOnePort listens at two addresses on a port that is free at both.
+func listenOnOnePort(t *testing.T, a, b string) (first, second net.Listener) {
+	var failure error
+	for range 100 {
+		first = listenAt(t, net.JoinHostPort(a, "0"))
+		_, port, _ := net.SplitHostPort(first.Addr().String())
+		if second, failure = net.Listen("tcp", net.JoinHostPort(b, port)); failure == nil {
+			return first, second
+		}
+		first.Close()
+	}
+	t.Skipf("no origin at %s: %v", b, failure)
+	return nil, nil
 }
 
 // startHTTP3 starts an origin that speaks HTTP/3.

@@ -355,6 +355,27 @@ func TestDialServiceAsksBesideTheAddresses(t *testing.T) {
 	}
 }
 
+// listenBoth listens on a port that is free for both.
+func listenBoth(t *testing.T) (net.PacketConn, net.Listener) {
+	t.Helper()
+	var failure error
+	for range 100 {
+		udp, err := net.ListenPacket("udp", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		tcp, err := net.Listen("tcp", udp.LocalAddr().String())
+		if err == nil {
+			t.Cleanup(func() { udp.Close(); tcp.Close() })
+			return udp, tcp
+		}
+		udp.Close()
+		failure = err
+	}
+	t.Fatal(failure)
+	return nil, nil
+}
+
 // TestServiceByUDP: answers to other questions are not ours, however many come
 // first, and what does not fit is fetched by TCP.
 func TestServiceByUDP(t *testing.T) {
@@ -362,11 +383,7 @@ func TestServiceByUDP(t *testing.T) {
 	dns := hosts(t, map[string][]string{"origin.example.": {"192.0.2.1"}})
 	dns.ttl = 60
 	dns.services = map[string][]dnsmessage.HTTPSResource{"origin.example.": {https(1, ".", dnsmessage.SVCParamECH, string(list))}}
-	udp, err := net.ListenPacket("udp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer udp.Close()
+	udp, tcp := listenBoth(t)
 	go func() {
 		buf := make([]byte, 1500)
 		for {
@@ -392,11 +409,6 @@ func TestServiceByUDP(t *testing.T) {
 			}
 		}
 	}()
-	tcp, err := net.Listen("tcp", udp.LocalAddr().String())
-	if err != nil {
-		t.Skip("the port is taken for TCP:", err)
-	}
-	defer tcp.Close()
 	go func() {
 		for {
 			c, err := tcp.Accept()
