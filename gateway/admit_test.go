@@ -161,9 +161,7 @@ func TestBandwidthIsAskedFor(t *testing.T) {
 			before := used()
 			c := r.dial(r.addr)
 			_, _ = io.WriteString(c, say)
-			for used() == before {
-				time.Sleep(time.Millisecond)
-			}
+			until(t, "bandwidth is asked for", func() bool { return used() != before })
 			if strings.HasPrefix(say, "GET") { // its head goes out before its body waits
 				if _, err := c.Read(make([]byte, 1)); err != nil {
 					t.Fatal(err)
